@@ -1,0 +1,263 @@
+"""The command `minidelta`: a thin door.  Every command prints plain words, or one JSON value with --json.
+
+Errors that a user can cause go to standard error in one line, with exit code 2; an interruption exits with 130.
+Torch is imported only by the commands that compute, so that `--help` answers at once.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import minidelta
+from minidelta.errors import ConfigError, MinideltaError
+
+LISTS = ("models", "tasks", "methods", "templates", "claims", "exercises")
+
+EXAMPLES = {
+    "": """examples:
+  minidelta doctor
+  minidelta lab
+  minidelta run --model bert-micro --task sentiment --method lora
+  minidelta run --model bert-micro --task reviews.jsonl --method full --out runs/reviews
+  minidelta predict --run runs/reviews "a fine film"
+""",
+    "doctor": "example:\n  minidelta doctor --json\n",
+    "lab": "examples:\n  minidelta lab\n  minidelta lab --no-browser --port 8890      on a machine without a screen\n",
+    "list": "examples:\n  minidelta list models\n  minidelta list tasks --baselines --json\n",
+    "run": """examples:
+  minidelta run --model bert-micro --task sentiment --method lora
+  minidelta run --model gpt-nano --task topic --method head --shots 16 --seed 1
+  minidelta run --model bert-micro --task reviews.csv --method full --text-column review --label-column stars
+  minidelta run --model t5-micro --task translation --method lora --out runs/french --json
+
+A file holds `text`, optional `text_b`, and `label`, as JSON lines, CSV or TSV; a folder holds train, validation
+and test files.  What cannot be used is told with file and line; --strict stops there.
+""",
+    "predict": """examples:
+  minidelta predict --run runs/reviews "a fine film"
+  minidelta predict --run runs/pairs "It rains." --text-b "The sun shines."
+  minidelta predict --run runs/reviews --file new.jsonl --json
+  cat lines.txt | minidelta predict --run runs/reviews
+""",
+    "pretrain": """examples:
+  minidelta pretrain bert-nano
+  minidelta pretrain gpt-nano --corpus my-text.txt --out my-gpt
+
+An interrupted run goes on where it was when the same command is given again.
+""",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after `minidelta`; default those of the process.
+    Returns: the exit code: 0 well, 1 `doctor` found something wrong, 2 a mistake to mend, 130 interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except MinideltaError as error:
+        print(f"minidelta: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nminidelta: interrupted; {options.saved(options)}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output (head, less) had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+# -- the commands --------------------------------------------------------------------------------------------
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from minidelta.doctor import examine
+
+    checks = examine()
+    well = all(check.ok for check in checks)
+    summary = "everything is here" if well else "mend the lines marked NO, and ask again"
+    _answer(options, {"ok": well, "checks": [vars(check) for check in checks]}, "\n".join([*map(str, checks), summary]))
+    return 0 if well else 1
+
+
+def _lab(options: argparse.Namespace) -> int:
+    places = [Path(__file__).parents[1] / "notebooks", Path.cwd() / "notebooks"]
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is None:
+        raise ConfigError("the folder `notebooks` is not here; call `minidelta lab` in a clone of the project")
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", f"--port={options.port}"]
+    screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if options.no_browser or not screen:
+        command.append("--no-browser")
+        print("No browser is opened here: copy the address that JupyterLab prints into one.", file=sys.stderr)
+        print(f"From another machine: ssh -L {options.port}:localhost:{options.port} THIS-MACHINE, then the same address.", file=sys.stderr)
+        print("Without any browser: minidelta run --model bert-micro --task sentiment --method lora", file=sys.stderr)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container one is root; JupyterLab still listens on this machine alone
+    if os.name == "posix":
+        os.execv(command[0], command)  # JupyterLab takes our place: signals and Ctrl-C are its own
+    return subprocess.call(command)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from minidelta import listing
+
+    if options.baselines and options.what != "tasks":
+        raise ConfigError(f"--baselines belongs to `list tasks`, not to `list {options.what}`")
+    rows = listing.tasks(options.baselines) if options.what == "tasks" else getattr(listing, options.what)()
+    _answer(options, rows, listing.table(rows) if rows else f"no {options.what} yet")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from minidelta import run
+    from minidelta.data import Columns, load_task
+
+    columns = Columns(options.text_column, options.text_b_column, options.label_column)
+    task = load_task(options.task, options.seed, options.shots, options.strict, columns)
+    for line in run.remarks(task):
+        print(line, file=sys.stderr)
+    result = run.run(
+        options.model, task, options.method,
+        shots=options.shots, seed=options.seed, steps=options.steps, lr=options.lr, batch_size=options.batch_size,
+        out=options.out, from_scratch=options.from_scratch,
+    )  # fmt: skip
+    result["task"] = options.task
+    _answer(options, result, run.report(result))
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from minidelta import run
+
+    if options.text is not None and options.file:
+        raise ConfigError("both a text and --file were given; give one of them")
+    if options.text is None and not options.file and sys.stdin.isatty():
+        raise ConfigError('no text was given; write it after the run, "like this", or use --file, or a pipe')
+    examples, skipped = run.texts(options.text, options.text_b, options.file, sys.stdin)
+    for line in skipped:
+        print(f"left out: {line}", file=sys.stderr)
+    answers = run.predict(options.run, examples)
+    _answer(options, answers[0] if options.text is not None else answers, "\n".join(map(run.sentence, answers)))
+    return 0
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    from minidelta.pretrain import pretrain
+
+    folder = pretrain(
+        options.name, corpus=options.corpus, folder=options.out, steps=options.steps, seed=options.seed,
+        threads=options.threads, resume=not options.fresh,
+    )  # fmt: skip
+    record = json.loads((Path(folder) / "history.json").read_text(encoding="utf-8"))
+    about = {key: value for key, value in record.items() if key != "curve"} | {"folder": str(folder)}
+    held_out = next((point["held_out"] for point in reversed(record["curve"]) if "held_out" in point), None)
+    words = f"{options.name} stands in {folder}: held-out loss {held_out}, {record['tokens']:,} tokens, {record['seconds']:,} s"
+    _answer(options, about | {"held_out": held_out}, words)
+    return 0
+
+
+def _answer(options: argparse.Namespace, value: Any, words: str) -> None:
+    print(json.dumps(value, ensure_ascii=False) if options.json else words, flush=True)
+
+
+# -- the words they understand -------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """A mistake in the words is one line too, not a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` shows how it is used\n")
+
+
+def _parser() -> _Parser:
+    style = argparse.RawDescriptionHelpFormatter
+    top = _Parser(
+        prog="minidelta", description="Adapt pre-trained language models: fine-tuning, prompts, delta tuning.",
+        epilog=EXAMPLES[""], formatter_class=style,
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"minidelta {minidelta.__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, function: Any, help: str, saved: Any = lambda options: "nothing was changed") -> _Parser:
+        command = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=EXAMPLES[name], formatter_class=style)
+        command.set_defaults(command=function, saved=saved)
+        if name != "lab":
+            command.add_argument("--json", action="store_true", help="print one JSON value and nothing else on standard output")
+        return command
+
+    add("doctor", _doctor, "check versions, device, threads, checkpoints, data, write access and disk")
+
+    lab = add("lab", _lab, "open the course in JupyterLab")
+    lab.add_argument("--no-browser", action="store_true", help="only print the address")
+    lab.add_argument("--port", type=_natural, default=8888, help="port to listen on (default 8888)")
+
+    listing = add("list", _list, "list what there is")
+    listing.add_argument("what", choices=LISTS, metavar="WHAT", help=" | ".join(LISTS))
+    listing.add_argument("--baselines", action="store_true", help="with tasks: also what the most common answer and a bag of words reach")
+
+    run = add("run", _run, "train and evaluate a method on a task", lambda options: _unfinished(options.out))
+    run.add_argument("--model", required=True, help="an embedded name, a Hugging Face folder, or a hub name")
+    run.add_argument("--task", required=True, help="a built-in name, your .jsonl / .csv / .tsv file or folder, or hub:NAME")
+    run.add_argument("--method", default="lora", help="full, head, lora, ... (default lora; `minidelta list methods`)")
+    run.add_argument("--shots", type=_natural, metavar="K", help="train on K examples per class (default: all)")
+    run.add_argument("--seed", type=_whole, default=0, help="of draws, splits and weights (default 0)")
+    run.add_argument("--steps", type=_natural, help="updates (default: by the task's size)")
+    run.add_argument("--lr", type=_rate, help="peak learning rate (default: the method's own)")
+    run.add_argument("--batch-size", type=_natural, metavar="B", help="examples per update (default 32)")
+    run.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")
+    run.add_argument("--from-scratch", action=argparse.BooleanOptionalAction, help="also train the same model from random weights (default: for your own data)")
+    run.add_argument("--strict", action="store_true", help="stop at the first record that cannot be used")
+    run.add_argument("--text-column", default="text", metavar="NAME", help="your file's column of the text")
+    run.add_argument("--text-b-column", default="text_b", metavar="NAME", help="your file's column of a second text")
+    run.add_argument("--label-column", default="label", metavar="NAME", help="your file's column of the label")
+
+    predict = add("predict", _predict, "label texts with a model that `run --out` kept")
+    predict.add_argument("--run", required=True, type=Path, metavar="DIR", help="the folder of the run")
+    predict.add_argument("text", nargs="?", help="one text; without it, --file or one text a line from standard input")
+    predict.add_argument("--text-b", help="the second text of a pair")
+    predict.add_argument("--file", type=Path, help="a .jsonl, .csv or .tsv file with `text`, or a text file with one text a line")
+
+    pretrain = add("pretrain", _pretrain, "pre-train a model on the embedded language or on your text", lambda options: "the run is kept; the same command goes on from its last saved step")
+    pretrain.add_argument("name", metavar="NAME", help="such as bert-nano, gpt-micro, t5-mini")
+    pretrain.add_argument("--corpus", type=Path, metavar="FILE", help="a UTF-8 text file instead of the embedded language")
+    pretrain.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: the embedded place, else ./checkpoints)")
+    pretrain.add_argument("--steps", type=_natural, help="updates of about 2,048 tokens (default: the recipe's)")
+    pretrain.add_argument("--seed", type=_whole, default=0)
+    pretrain.add_argument("--threads", type=_natural, help="CPU threads")
+    pretrain.add_argument("--fresh", action="store_true", help="forget an interrupted run")
+    return top
+
+
+def _unfinished(out: Path | None) -> str:
+    return f"the same command goes on from the last step kept in {out}" if out else "nothing is kept (with --out DIR the same command would go on)"
+
+
+def _natural(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number of at least 1")
+    return int(word)
+
+
+def _whole(word: str) -> int:
+    if not word.isdecimal() or int(word) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 0 to 2147483647")
+    return int(word)
+
+
+def _rate(word: str) -> float:
+    try:
+        rate = float(word)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a positive number")
+    return rate

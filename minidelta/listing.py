@@ -1,0 +1,89 @@
+"""What `minidelta list` shows: rows of plain values, and one way to print them."""
+
+import json
+from typing import Any
+
+from minidelta.data import load_task
+from minidelta.data.baselines import NO_BAG, bag_of_words, majority
+from minidelta.delta import METHODS
+from minidelta.evaluate import evaluate
+from minidelta.hub import checkpoint_folder, embedded_models
+from minidelta.world import TASKS
+
+Rows = list[dict[str, Any]]
+
+
+def models() -> Rows:
+    """The embedded checkpoints, with what their own records say of them."""
+    rows = []
+    for name in embedded_models():
+        folder = checkpoint_folder(name)
+        file, record = folder / "history.json", {}
+        if file.is_file():
+            record = json.loads(file.read_text(encoding="utf-8"))
+        size = sum(part.stat().st_size for part in folder.iterdir()) / 1e6
+        held_out = next((point["held_out"] for point in reversed(record.get("curve", [])) if "held_out" in point), None)
+        rows.append({"name": name, "parameters": record.get("parameters"), "tokens": record.get("tokens"), "held_out_loss": held_out, "megabytes": round(size, 1)})
+    return rows
+
+
+def tasks(baselines: bool = False) -> Rows:
+    """The built-in tasks; with `baselines` also what the two rivals reach on their test parts (a few seconds)."""
+    rows = []
+    for info in TASKS.values():
+        row = {"name": info.name, "kind": info.kind, "classes": len(info.labels) or None, "metric": info.metric, "noise": info.noise}
+        if baselines:
+            task = load_task(info.name)
+            row["majority"] = round(evaluate(majority(task), task.test, task.metric), 3)
+            row["bag_of_words"] = None if task.kind in NO_BAG else round(evaluate(bag_of_words(task), task.test, task.metric), 3)
+        rows.append(row | {"description": info.description})
+    return rows
+
+
+def methods() -> Rows:
+    """Everything that `run --method` takes."""
+    rows = [
+        {"name": "full", "trains": "every parameter of the backbone, and a head"},
+        {"name": "head", "trains": "a head on the frozen backbone"},
+    ]
+    return rows + [{"name": name, "trains": (method.__doc__ or "").strip().splitlines()[0].rstrip(".").lower()} for name, method in METHODS.items()]
+
+
+def templates() -> Rows:
+    """Prompt templates: none yet."""
+    return []
+
+
+def claims() -> Rows:
+    """Recorded claims: none yet."""
+    return []
+
+
+def exercises() -> Rows:
+    """Graded exercises: none yet."""
+    return []
+
+
+def table(rows: Rows) -> str:
+    """Rows as aligned columns: numbers to the right, `-` for what is not known.
+
+    >>> print(table([{"name": "a", "size": 1200}, {"name": "bc", "size": None}]))
+    name   size
+    a     1,200
+    bc        -
+    """
+    columns = list(rows[0])
+    number = {column: any(isinstance(row[column], (int, float)) for row in rows) for column in columns}
+    cells = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    lines = [
+        "  ".join(cell.rjust(width) if number[column] else cell.ljust(width) for cell, width, column in zip(line, widths, columns)).rstrip()
+        for line in cells
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,233 @@
+"""`minidelta run` and `minidelta predict`: one model, one task, one method, and the rivals beside the score.
+
+    task -> model -> (delta) -> learner -> train_task -> test score, beside the most common answer, a bag of
+    words and, for a person's own data, the same model from random weights
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+import torch.nn.functional as F
+
+from minidelta.data import Columns, Example, Skipped, Task, read_examples
+from minidelta.data.baselines import NO_BAG, bag_of_words, majority
+from minidelta.data.readers import ENDINGS, LONGEST
+from minidelta.delta import METHODS, load_delta
+from minidelta.errors import CheckpointError, ConfigError, DataError, near_misses
+from minidelta.evaluate import evaluate
+from minidelta.finetune import Learner, learner_for, load_run, read_example, save_run, train_task
+from minidelta.hub import load_model, load_tokenizer
+from minidelta.model import Transformer
+from minidelta.world import TASKS
+
+TOLD = 10  # skipped records that are printed one by one
+
+
+def run(
+    model_name: str,
+    task: Task,
+    method: str,
+    *,
+    shots: int | None = None,
+    seed: int = 0,
+    steps: int | None = None,
+    lr: float | None = None,
+    batch_size: int | None = None,
+    out: Path | None = None,
+    from_scratch: bool | None = None,
+) -> dict[str, Any]:
+    """Train and test, and measure the rivals.
+
+    Args:
+        model_name: an embedded name, a Hugging Face folder, or a hub name.
+        task: from `load_task`, with its few shots already drawn.
+        method: full, head, or the name of a delta.
+        shots: for the record only.
+        seed: of order, dropout and new weights.
+        steps, lr, batch_size: None for the tested defaults.
+        out: folder to keep the trained model in; an interrupted run in it goes on where it was.
+        from_scratch: also train the same model from random weights, in full; None: only for a person's own data.
+    Returns: model, task, method, shots, seed, metric, score, majority, trainable, total, steps, seconds, device, and
+        bag_of_words, from_scratch (None where there is none), validation, test (sizes), skipped, out.
+    Raises: MinideltaError for a model, method or folder that cannot be used.
+    """
+    if method not in ("full", "head", *METHODS):
+        raise ConfigError(f"there is no method {method!r}. {near_misses(method, ['full', 'head', *METHODS])}")
+    started = time.perf_counter()
+    settings = {"steps": steps, "lr": lr, "seed": seed} | ({"batch_size": batch_size} if batch_size else {})
+    asked = settings | {"model": model_name, "task": task.name, "method": method, "shots": shots, "train": len(task.train)}
+    working = _working_folder(out, asked) if out else None
+
+    model, tokenizer = load_model(model_name), load_tokenizer(model_name)
+    learner = learner_for(model, tokenizer, task, seed=seed)
+    torch.manual_seed(seed)  # a delta's start values
+    delta = METHODS[method]().attach(model) if method in METHODS else None
+    result = train_task(learner, task, method, delta, checkpoint=working, **settings)
+    seconds = time.perf_counter() - started
+
+    answer = {
+        "model": model_name, "task": task.name, "method": method, "shots": shots, "seed": seed,
+        "metric": task.metric, "score": result.score, "majority": evaluate(majority(task), task.test, task.metric),
+        "bag_of_words": None if task.kind in NO_BAG else evaluate(bag_of_words(task), task.test, task.metric),
+        "from_scratch": None, "trainable": result.trainable, "total": result.total, "steps": result.steps,
+        "seconds": round(seconds, 1), "device": str(model.device), "train": len(task.train), "test": len(task.test),
+        "skipped": len(task.skipped), "out": str(out) if out else None,
+    }  # fmt: skip
+    if out:
+        save_run(out, learner, model_name=model_name, method=method, delta=delta, result=answer)
+        shutil.rmtree(working)
+    if from_scratch or (from_scratch is None and task.name not in TASKS):
+        answer["from_scratch"] = _from_scratch(learner, task, settings)
+        if out:
+            save_run(out, learner, model_name=model_name, method=method, delta=delta, result=answer)
+    return answer
+
+
+def _from_scratch(learner: Learner, task: Task, settings: dict[str, Any]) -> float:
+    """The test score of the same architecture with random weights, trained in full for as many steps."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings["seed"])
+        model = Transformer(learner.model.config).to(learner.model.device)
+    newcomer = learner_for(model, learner.tokenizer, task, seed=settings["seed"])
+    return train_task(newcomer, task, "full", **settings | {"lr": None}).score
+
+
+def _working_folder(out: Path, asked: dict[str, Any]) -> Path:
+    """`out/unfinished`, which holds the state of this very run or nothing; an earlier, other state is removed."""
+    working, note = out / "unfinished", out / "unfinished" / "asked.json"
+    try:
+        if out.exists() and any(out.iterdir()) and not (out / "run.json").exists() and not note.exists():
+            raise CheckpointError(f"{out} holds other files; give --out a new folder, or one that an earlier run made")
+        if working.exists() and not (note.exists() and json.loads(note.read_text(encoding="utf-8")) == asked):
+            shutil.rmtree(working)
+        working.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(asked), encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(f"{out}: cannot be written ({error.strerror}); give --out another folder") from None
+    return working
+
+
+def remarks(task: Task) -> list[str]:
+    """What a person should know about the data before they believe a score: decisions made, records left out."""
+    lines = [f"{task.name}: {note}" for note in task.notes]
+    if task.skipped:
+        kept = len(task.train) + len(task.validation) + len(task.test)
+        lines.append(f"{task.name}: {len(task.skipped):,} of {kept + len(task.skipped):,} records left out:")
+        lines += [f"  {report}" for report in task.skipped[:TOLD]]
+        if len(task.skipped) > TOLD:
+            lines.append(f"  ... and {len(task.skipped) - TOLD:,} more (--strict stops at the first)")
+    return lines
+
+
+def report(result: dict[str, Any]) -> str:
+    """The result as a small table: the score, and what it has to be compared with."""
+    rows = [
+        (f"{result['model']}, {result['method']}", result["score"]),
+        ("same model from random weights, full", result["from_scratch"]),
+        ("bag of words", result["bag_of_words"]),
+        ("most common answer", result["majority"]),
+    ]
+    rows = [(name, score) for name, score in rows if score is not None]
+    width = max(len(name) for name, _ in rows)
+    shots = f", {result['shots']} shots a class" if result["shots"] else ""
+    lines = [f"{result['task']}: {result['metric']} on {result['test']:,} test examples (trained on {result['train']:,}{shots})"]
+    lines += [f"  {name:{width}}  {score:.3f}" for name, score in rows]
+    share = result["trainable"] / result["total"]
+    lines.append(f"{result['trainable']:,} of {result['total']:,} parameters trained ({share:.2%}) in {result['steps']:,} steps, {result['seconds']:.0f} s on {result['device']}")
+    if result["out"]:
+        lines.append(f'kept in {result["out"]}: minidelta predict --run {result["out"]} "..."')
+    return "\n".join(lines)
+
+
+# -- predict -------------------------------------------------------------------------------------------------
+
+
+def texts(text: str | None, text_b: str | None, file: Path | None, stream: TextIO) -> tuple[list[Example], list[Skipped]]:
+    """The texts to label: one from the command line, those of a file, or one a line from a stream.
+
+    Raises: DataError for an empty text, a file that cannot be read, or when no text is left.
+    """
+    skipped: list[Skipped] = []
+    if text is not None:
+        examples = [Example(text, text_b)]
+    elif file and file.suffix.lower() in ENDINGS:
+        examples, skipped = read_examples(file, Columns(), labelled=False)
+    else:
+        examples, skipped = _plain_lines(file, text_b, stream)
+    if not examples or not examples[0].text.strip():
+        raise DataError("the text is empty" if text is not None else f"no text to label in {file or 'the standard input'}")
+    return examples, skipped
+
+
+def _plain_lines(file: Path | None, text_b: str | None, stream: TextIO) -> tuple[list[Example], list[Skipped]]:
+    name = file.name if file else "standard input"
+    try:
+        lines = (file.read_text(encoding="utf-8-sig") if file else stream.read()).splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{name}: the text is not UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
+    reasons = {number: "the line is blank" if not line.strip() else f"longer than {LONGEST:,} characters" if len(line) > LONGEST else "" for number, line in enumerate(lines, 1)}
+    examples = [Example(line.strip(), text_b) for number, line in enumerate(lines, 1) if not reasons[number]]
+    return examples, [Skipped(name, number, reason) for number, reason in reasons.items() if reason]
+
+
+def predict(folder: Path, examples: Iterable[Example]) -> list[dict[str, Any]]:
+    """Answer texts with a kept run.
+
+    Args:
+        folder: written by `run(out=...)`.
+        examples: text and, where the task has one, text_b.
+    Returns: for each text its label (or answer, or tags) and, where the task has labels, their probabilities.
+    Raises: CheckpointError if the folder is not a run, DataError if a text lacks what the task needs.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; `minidelta run --out {folder}` makes one")
+    kept = load_run(folder, load_delta=load_delta)
+    ready = [read_example(kept.learner.task, example.text, example.text_b) for example in examples]
+    shares = _probabilities(kept.learner, ready)
+    rows = []
+    for example, answer, share in zip(ready, kept.predict(ready), shares):
+        if answer is None and share:  # it wrote words that are no label: take the label it finds likeliest
+            answer = max(share, key=share.get)
+        row = {"text": example.text, "text_b": example.text_b, "label": answer}
+        rows.append(row | ({"probabilities": share} if share else {}))
+    return rows
+
+
+@torch.no_grad()
+def _probabilities(learner: Learner, examples: list[Example]) -> list[dict[str, float] | None]:
+    """p(label | text): of a head its softmax; of a model that writes, its labels' likelihoods made to sum to one."""
+    labels = learner.task.labels
+    if learner.task.kind not in ("classification", "relation"):
+        return [None] * len(examples)
+    found = []
+    with learner.resting():
+        for example in examples:
+            if hasattr(learner, "scores"):
+                scores = learner.scores(learner.collate([example]))[0]  # [C]
+            else:
+                batch = learner.collate([Example(example.text, example.text_b, label, example.meta) for label in labels])
+                spoken = learner.hidden(batch).flatten(0, 1)[batch["places"]]  # [answer tokens, D]
+                each = -F.cross_entropy(learner.model.lm_logits(spoken), batch["targets"], reduction="none")
+                scores = torch.stack([part.sum() for part in each.split([len(item["answer"]) for item in batch["items"]])])  # [C]
+            found.append({label: round(share, 4) for label, share in zip(labels, scores.softmax(-1).tolist())})
+    return found
+
+
+def sentence(row: dict[str, Any]) -> str:
+    """One prediction in words.
+
+    >>> sentence({"text": "a fine film", "text_b": None, "label": "pos", "probabilities": {"neg": 0.1, "pos": 0.9}})
+    'pos  (pos 0.900, neg 0.100)  a fine film'
+    """
+    shares = row.get("probabilities")
+    order = sorted(shares, key=lambda label: -shares[label])[:5] if shares else []
+    bracket = "  (" + ", ".join(f"{label} {shares[label]:.3f}" for label in order) + ")" if order else ""
+    label = " ".join(row["label"]) if isinstance(row["label"], list) else row["label"]
+    return f"{label}{bracket}  {row['text']}" + (f" | {row['text_b']}" if row["text_b"] else "")
