@@ -1,0 +1,176 @@
+"""One door to every task: built in, a person's file or folder, a data set of the hub, or a `datasets` object.
+
+    task = load_task("sentiment")                    # built in
+    task = load_task("reviews.jsonl")                # yours: text, optional text_b, label
+    task = load_task("hub:sst2", shots=16, seed=1)   # where the network allows
+"""
+
+import functools
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from minidelta import world
+from minidelta.data import huggingface, parts
+from minidelta.data.example import Example
+from minidelta.data.fewshot import few_shot
+from minidelta.data.readers import ENDINGS, Columns, Skipped
+from minidelta.errors import DataError, TaskError, near_misses
+
+MOST_LABELS = 200  # more different labels than this are a wrong column, or numbers to be predicted
+
+
+@dataclass
+class Task:
+    """A task with its three parts.
+
+    Args:
+        name: a built-in name, or the file's.
+        kind: classification, relation, tagging, extraction, choice or generation (what `Example.meta` holds).
+        labels: the label names in order; empty where the answer is words, tags or a choice.
+        metric: the name of the measure that `evaluate` reports.
+        train, validation, test: the examples.
+        skipped: records that could not be used, each with file, line and reason.
+        notes: what was decided on the way (where the held-out part comes from), one sentence each.
+        description: one sentence.
+        prefix: the words a text-to-text model is told first ("sentiment").
+        noise: the share of wrong labels that a built-in task states it contains.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    metric: str
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    description: str = ""
+    prefix: str = ""
+    noise: float = 0.0
+
+
+def load_task(
+    source: Any,
+    seed: int = 0,
+    shots: int | None = None,
+    strict: bool = False,
+    columns: Columns = Columns(),
+) -> Task:
+    """Load a task by its name, its file or folder, its name on the hub, or from a `datasets` object.
+
+    A single file is split by `seed`: a tenth of each class is the test part, a tenth of the rest the validation
+    part; a file named `..._train.jsonl` with a `..._test.jsonl` beside it keeps that one as its test part; a folder holds `train`,
+    `validation` (or `dev`) and `test` files.  `task.notes` says what was done.
+
+    Args:
+        source: a built-in name (`minidelta list tasks`), a .jsonl / .csv / .tsv file, a folder, "hub:NAME",
+            "hub:NAME:CONFIG" or "hub:NAME[text=COLUMN,label=COLUMN]", a `datasets.Dataset` or `DatasetDict`.
+        seed: of the split of a single file, and of the few-shot draw.
+        shots: K examples per class for training and at most K for validation; None takes all.  The test part
+            stays whole.
+        strict: raise at the first record that cannot be used instead of leaving it out.
+        columns: what a file calls its columns.
+    Returns: the task; its lists are yours to change.
+    Raises: TaskError for an unknown name; DataError for a file that cannot be used, or holds too little.
+
+    >>> task = load_task("sentiment", shots=8)
+    >>> len(task.train), task.labels
+    (16, ('negative', 'positive'))
+    """
+    if isinstance(source, str) and source in world.TASKS:
+        task = _built_in(source)
+    elif isinstance(source, str) and source.startswith("hub:"):
+        task = _checked(source, huggingface.hub_parts(source, seed))
+    elif huggingface.is_dataset(source):
+        task = _checked("dataset", huggingface.dataset_parts(source, columns, seed))
+    else:
+        path = _path(source)
+        task = _checked(path.name.removesuffix(path.suffix), parts.file_parts(path, columns, seed))
+    if strict and task.skipped:
+        raise DataError(f"{task.skipped[0]} ({len(task.skipped)} unusable in all; strict reading stops here)")
+    if shots is not None:
+        train = few_shot(task.train, shots, seed)
+        task = replace(task, train=train, validation=_at_most(task.validation, shots, seed))
+    return task
+
+
+def _path(source: Any) -> Path:
+    path = Path(source)
+    if path.exists():
+        return path
+    if path.suffix.lower() in ENDINGS or "/" in str(source):
+        raise DataError(f"{source}: no such file or folder")
+    raise TaskError(f"no task, file or folder is called {str(source)!r}. {near_misses(str(source), world.TASKS)}")
+
+
+def _built_in(name: str) -> Task:
+    """A fresh `Task` around the cached examples, so that a caller may change its lists."""
+    info = world.TASKS[name]
+    train, validation, test = (list(_world_examples(name, part)) for part in ("train", "validation", "test"))
+    return Task(
+        name, info.kind, tuple(info.labels), info.metric, train, validation, test,
+        description=info.description, prefix=info.prefix, noise=info.noise,
+    )  # fmt: skip
+
+
+@functools.cache
+def _world_examples(name: str, part: str) -> tuple[Example, ...]:
+    return tuple(_from_world(record) for record in world.task_records(name, part))
+
+
+def _from_world(record: dict[str, Any]) -> Example:
+    """Every key of the record that is not an Example's own goes into `meta` under its name."""
+    meta = {key: value for key, value in record.items() if key not in ("text", "text_b", "label")}
+    text = record["text"] if "text" in record else " ".join(record["tokens"])
+    return Example(text, record.get("text_b"), record.get("label"), meta)
+
+
+def _checked(name: str, found: parts.Parts) -> Task:
+    """Look at a person's parts with their eyes: is there something to learn, and can it be measured?"""
+    if not found.train:
+        first = f"; the first: {found.skipped[0]}" if found.skipped else ""
+        raise DataError(f"{name}: no usable record for training, {len(found.skipped)} left out{first}")
+    labels = order_labels({str(example.label) for example in found.train})
+    if len(labels) == 1:
+        raise DataError(f"{name}: every training record has the label {labels[0]!r}; there is nothing to learn")
+    if len(labels) > MOST_LABELS or len(labels) > max(20, len(found.train) / 2):
+        raise DataError(
+            f"{name}: {len(labels):,} different labels in {len(found.train):,} records ({', '.join(labels[:3])}, ...); "
+            f"a label is one of a few classes: is this the right column?"
+        )
+    test, skipped = [], list(found.skipped)
+    validation = [example for example in found.validation if example.label in labels]
+    test = [example for example in found.test if example.label in labels]
+    for example in [*found.validation, *found.test]:
+        if example.label not in labels:
+            file, _, line = example.meta.get("source", f"{name}:0").rpartition(":")
+            skipped.append(Skipped(file, int(line), f"label {example.label!r} does not occur in training"))
+    if not test:
+        raise DataError(f"{name}: no record is left to hold out for the test part; give more records, or a test file")
+    notes = list(found.notes)
+    seen = {(example.text, example.text_b) for example in found.train}
+    if doubles := sum((example.text, example.text_b) in seen for example in test):
+        notes.append(f"{doubles:,} of {len(test):,} test texts stand in the training part too: the score flatters")
+    return Task(name, "classification", labels, "accuracy", found.train, validation, test, skipped, notes)
+
+
+def order_labels(labels: set[str]) -> tuple[str, ...]:
+    """Sorted: by value where all are whole numbers, else by letter.
+
+    >>> order_labels({"10", "9", "-1"}), order_labels({"pos", "neg"})
+    (('-1', '9', '10'), ('neg', 'pos'))
+    """
+    if all(label.removeprefix("-").isdecimal() for label in labels):
+        return tuple(sorted(labels, key=int))
+    return tuple(sorted(labels))
+
+
+def _at_most(examples: list[Example], k: int, seed: int) -> list[Example]:
+    """K per class where there are as many, else all of the class: a validation part as small as the training part."""
+    kept = []
+    for label in sorted({str(example.label) if isinstance(example.label, str) else "" for example in examples}):
+        members = [example for example in examples if not label or example.label == label]
+        kept += few_shot(members, min(k, len(members)), seed)
+    return kept
