@@ -1,0 +1,191 @@
+"""A delta: the small set of new parameters that adapts a large model while the model itself stays frozen.
+
+Ding et al. 2022: Theta = Theta_0 + DeltaTheta with |DeltaTheta| much smaller than |Theta_0|.  The model offers
+named sites, places where `out` may be changed knowing the `x` that went in; a delta hangs one part on each
+site it targets.  A family of deltas is a subclass that says which sites (`targets`), what hangs there
+(`build` returns a module with `forward(x, out) -> out`), how many parameters that is (`formula`) and, where the
+change can be folded into a weight, what is added to it (`weight_update`).  All the rest is on this page.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from minidelta.delta import store
+from minidelta.delta.audit import Audit, audit
+from minidelta.delta.targets import find_sites
+from minidelta.errors import DeltaError
+
+
+class Delta(nn.Module):
+    """Base of every delta: `attach`, train, `save`, `detach`.
+
+    Attributes:
+        name: of the family; the second one on a model answers to lora_2 (`key`).
+        default_targets: the sites a family hangs on unless told otherwise.
+        learning_rate: tested default for AdamW; fine-tuning rates are far too small for most deltas.
+    """
+
+    name: ClassVar[str]
+    default_targets: ClassVar[Sequence[str]]
+    learning_rate: ClassVar[float] = 1e-3
+
+    def __init__(self, targets: str | Sequence[str] | None = None, **settings: Any) -> None:
+        super().__init__()
+        self.targets = list(self.default_targets) if targets is None else [targets] if isinstance(targets, str) else list(targets)
+        self.settings = settings  # what the constructor needs to build this delta again
+        self.parts = nn.ModuleDict()  # path of the site, with / for . -> the part that hangs there
+        self.model: nn.Module | None
+        object.__setattr__(self, "model", None)  # a neighbour, not a submodule: its parameters are not ours
+        self.originals: dict[str, Tensor] = {}  # while merged: path -> the weight as it was
+        self.loaded: dict[str, Any] | None = None  # what load_delta read, until attach
+
+    # -- what a family says ------------------------------------------------------------------------------
+
+    def build(self, path: str, module: nn.Module) -> nn.Module:
+        """The part for one site; `module` is what lives at the path (a Linear or a Site)."""
+        raise NotImplementedError
+
+    def formula(self, module: nn.Module) -> int:
+        """Closed formula: the trainable parameters at one site.  `audit` compares it with what trains."""
+        raise NotImplementedError
+
+    def weight_update(self, part: nn.Module) -> Tensor:
+        """What the part adds to the weight [d_out,d_in] of its linear layer."""
+        raise DeltaError(f"{type(self).__name__} cannot be merged: its change is not a change of one weight. Keep it attached.")
+
+    # -- hanging on and coming off -----------------------------------------------------------------------
+
+    def attach(self, model: nn.Module) -> Self:
+        """Freeze the backbone and hang one part on every targeted site.
+
+        Raises: DeltaError if it is attached already, a target meets no site, or a loaded delta was trained
+            on a different backbone.
+        """
+        if self.model is not None:
+            raise DeltaError(f"This {type(self).__name__} is attached already. Detach it first, or build a second one.")
+        if self.parts and model.config != self.config:
+            raise DeltaError(f"This {type(self).__name__} was built for a model of another shape. Build a new one for this model.")
+        sites, paths = model.sites(), find_sites(model, self.targets)
+        parts = {path: self.parts[_key(path)] if _key(path) in self.parts else self.build(path, model.get_submodule(path)) for path in paths}
+        if self.loaded:
+            store.fill(parts, model, **self.loaded)
+            self.loaded = None
+        if not getattr(model, "deltas", None):
+            model.deltas = []  # a plain list: nothing of it enters the model's parameters or its state
+            model.trained_before = {name for name, p in model.named_parameters() if p.requires_grad}
+            model.requires_grad_(False)
+        self.key, taken = self.name, {delta.key for delta in model.deltas}
+        while self.key in taken:
+            self.key = f"{self.name}_{int(self.key.partition('_')[2] or 1) + 1}"
+        for path, part in parts.items():
+            self.parts[_key(path)] = part
+            sites[path].parts[self.key] = part.train(model.training)
+        model.deltas.append(self)
+        self.config = model.config
+        object.__setattr__(self, "model", model)
+        return self
+
+    def detach(self) -> Self:
+        """Take every part off again: values, state-dict keys and requires_grad of the backbone are as before.
+
+        The parts stay in this delta, so `attach` hangs them on again.
+        """
+        model = self._attached("detach")
+        if self.originals:
+            self.unmerge()
+        sites = model.sites()
+        for path in self.paths:
+            del sites[path].parts[self.key]
+        model.deltas.remove(self)
+        if not model.deltas:
+            for name, p in model.named_parameters():
+                p.requires_grad_(name in model.trained_before)
+            del model.deltas, model.trained_before
+        object.__setattr__(self, "model", None)
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.model is not None:
+            self.detach()
+
+    # -- folding into the weights ------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def merge(self) -> Self:
+        """Fold the change into the weights, W <- W + update: the adapted model then costs nothing extra.
+
+        Raises: DeltaError if it is merged already, or the family cannot be folded into a weight.
+        """
+        model = self._attached("merge")
+        if self.originals:
+            raise DeltaError("This delta is merged already; a second merge would add it twice. Use unmerge() first.")
+        sites, updates = model.sites(), {path: self.weight_update(part) for path, part in self.parts_by_path().items()}
+        for path, update in updates.items():
+            weight = model.get_submodule(path).weight
+            self.originals[path] = weight.detach().clone()  # subtracting again would not give the same bits
+            weight.copy_(weight.double() + update.double())  # rounded once
+            del sites[path].parts[self.key]
+        model.deltas.append(model.deltas.pop(model.deltas.index(self)))  # merged last, so unmerged first
+        return self
+
+    @torch.no_grad()
+    def unmerge(self) -> Self:
+        """Undo `merge`: the weights are the same bits as before, and the parts hang on their sites again."""
+        model = self._attached("unmerge")
+        if not self.originals:
+            raise DeltaError("This delta is not merged, so there is nothing to undo.")
+        for later in model.deltas[model.deltas.index(self) + 1 :]:
+            if later.originals.keys() & self.originals.keys():
+                raise DeltaError(f"{later.key!r} was merged into the same weights after {self.key!r}. Unmerge {later.key!r} first.")
+        sites = model.sites()
+        for path, original in self.originals.items():
+            weight, part = model.get_submodule(path).weight, self.parts[_key(path)]
+            weight.copy_(original)
+            sites[path].parts[self.key] = part.to(weight.device).train(model.training)  # it missed what the model went through
+        self.originals = {}
+        return self
+
+    # -- counting ----------------------------------------------------------------------------------------
+
+    @property
+    def paths(self) -> list[str]:
+        """The sites it hangs on (after `attach`)."""
+        return list(self.parts_by_path())
+
+    def parts_by_path(self) -> dict[str, nn.Module]:
+        """Its parts, by the path of their site."""
+        return {key.replace("/", "."): part for key, part in self.parts.items()}
+
+    def num_parameters(self) -> int:
+        """How many numbers this delta trains."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def groups(self, lr: float | None = None) -> list[dict[str, Any]]:
+        """Parameter groups for `fit`; a family with several rates overrides this."""
+        return [{"params": list(self.parameters()), "lr": lr or self.learning_rate}]
+
+    def audit(self) -> Audit:
+        """Compare what trains with the family's closed formula, and name everything that should not."""
+        return audit(self, self._attached("audit"))
+
+    def save(self, folder: str | Path, head: nn.Module | None = None) -> Path:
+        """Write delta.safetensors and delta.json, and a task head beside them; `load_delta` reads them."""
+        self._attached("save")
+        return store.save(self, Path(folder), head)
+
+    def _attached(self, verb: str) -> nn.Module:
+        if self.model is None:
+            raise DeltaError(f"Cannot {verb}: this {type(self).__name__} is not attached. Call attach(model) first.")
+        return self.model
+
+
+def _key(path: str) -> str:
+    """A path as a key that nn.ModuleDict accepts."""
+    return path.replace(".", "/")

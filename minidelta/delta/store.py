@@ -1,0 +1,101 @@
+"""A delta on disk: a folder of kilobytes.
+
+    delta.safetensors   the values, named by site: layers.0.attn.q_proj.lora_A
+    delta.json          method, settings, targets, and the fingerprint of the backbone it was trained on
+    head.safetensors    the task head, if there is one: it goes with the delta but is never mixed into it
+
+The backbone itself is not written.  Its fingerprint lets a delta refuse a backbone it was not trained on.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import minidelta
+from minidelta.errors import DeltaError, near_misses
+
+if TYPE_CHECKING:
+    from minidelta.delta.base import Delta
+
+
+def save(delta: "Delta", folder: Path, head: nn.Module | None = None) -> Path:
+    """Write an attached delta, and a task head beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "head.safetensors").unlink(missing_ok=True)  # never leave another task's head beside this delta
+    save_file({name: value.contiguous() for name, value in _named(delta.parts_by_path()).items()}, folder / "delta.safetensors")
+    if head is not None:
+        save_file({name: value.contiguous() for name, value in head.state_dict().items()}, folder / "head.safetensors")
+    about = {"method": delta.name, "settings": delta.settings, "targets": delta.targets, "head": head is not None, "backbone": fingerprint(delta.model), "minidelta": minidelta.__version__}
+    (folder / "delta.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def read(folder: Path, methods: dict[str, type["Delta"]], check_backbone: bool) -> "Delta":
+    """Build the delta that a folder describes; its values wait for `attach`."""
+    try:
+        about = json.loads((folder / "delta.json").read_text(encoding="utf-8"))
+        values = load_file(folder / "delta.safetensors")
+    except Exception as problem:
+        raise DeltaError(f"{folder} does not hold a readable delta ({problem}). Give the folder that Delta.save wrote.") from problem
+    method = about.get("method")
+    if method not in methods:
+        raise DeltaError(f"{folder} holds a delta of the method {method!r}. {near_misses(str(method), methods)}")
+    try:
+        delta = methods[method](targets=about["targets"], **about["settings"])
+        delta.loaded = {"values": values, "backbone": about["backbone"] if check_backbone else None}
+    except (KeyError, TypeError) as problem:
+        raise DeltaError(f"{folder}/delta.json lacks a setting or has one too many ({problem}). It was written by minidelta {about.get('minidelta', '?')}, this is {minidelta.__version__}.") from problem
+    return delta
+
+
+def fill(parts: dict[str, nn.Module], model: nn.Module, values: dict[str, Tensor], backbone: str | None) -> None:
+    """Give freshly built parts the values that were read, if they were trained on this backbone.
+
+    Raises: DeltaError for another backbone, or for tensors that are missing, left over or of another shape.
+    """
+    if backbone and backbone != (here := fingerprint(model)):
+        raise DeltaError(f"This delta was trained on another backbone: fingerprint {backbone[:12]} in the file, {here[:12]} here. Load the model it was trained on, or say load_delta(..., check_backbone=False).")
+    wanted = {name: list(value.shape) for name, value in _named(parts).items()}
+    found = {name: list(value.shape) for name, value in values.items()}
+    wrong = [f"  {name}: {found.get(name, 'missing')} in the file, {wanted.get(name, 'absent')} here" for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
+    if wrong:
+        raise DeltaError(f"The saved delta does not fit this model: {len(wrong)} tensors differ. Load the model it was trained on.\n" + "\n".join(wrong))
+    for path, part in parts.items():
+        part.load_state_dict({name: values[f"{path}.{name}"] for name in part.state_dict()})
+
+
+def load_head(folder: str | Path, head: nn.Module) -> nn.Module:
+    """Fill a task head with the values saved beside a delta.
+
+    Raises: DeltaError if there is no head beside the delta, or one of other shapes.
+    """
+    file = Path(folder) / "head.safetensors"
+    if not file.exists():
+        raise DeltaError(f"No head was saved in {folder}. Save it with delta.save(folder, head=head).")
+    try:
+        head.load_state_dict(load_file(file))
+    except Exception as problem:
+        raise DeltaError(f"The head in {folder} belongs to another task: {str(problem).splitlines()[-1].strip()}") from problem
+    return head
+
+
+@torch.no_grad()
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 over the backbone's configuration, names and values, as they are without any merged delta."""
+    before: dict[str, Tensor] = {}
+    for delta in reversed(getattr(model, "deltas", [])):  # merged last comes first, so the oldest values win
+        before |= {f"{path}.weight": weight for path, weight in delta.originals.items()}
+    digest = hashlib.sha256(repr(model.config).encode())
+    for name, value in sorted(model.backbone_state().items()):
+        digest.update(name.encode())
+        digest.update(before.get(name, value).detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _named(parts: dict[str, nn.Module]) -> dict[str, Any]:
+    return {f"{path}.{name}": value for path, part in parts.items() for name, value in part.state_dict().items()}
