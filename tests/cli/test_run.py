@@ -1,0 +1,145 @@
+"""`run` and `predict` from end to end: every family, every method, a person's own file, and bad input."""
+
+import json
+
+import pytest
+
+from minidelta import cli, run
+from tests.cli.test_words import call, mistake
+
+CONTRACT = {"model", "task", "method", "shots", "seed", "metric", "score", "majority", "trainable", "total", "steps", "seconds", "device"}
+
+
+def answer(capsys, *words):
+    assert cli.main([*map(str, words), "--json"]) == 0
+    out, error = capsys.readouterr()
+    assert out.count("\n") == 1, "one line, one JSON value, nothing else on standard output"
+    return json.loads(out), error
+
+
+def test_run_and_predict_in_a_process_of_their_own(folders, reviews, tmp_path):
+    ran = call("run", "--model", str(folders["bert"]), "--task", str(reviews), "--method", "full", "--steps", "60", "--out", str(tmp_path / "kept"), "--json")
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    assert set(result) >= CONTRACT and ran.stdout.count("\n") == 1
+    assert result["task"] == str(reviews) and result["majority"] == 0.5 and result["score"] == 1.0 == result["bag_of_words"]
+    assert 0 <= result["from_scratch"] <= 1, "one's own data is compared with the same model from random weights"
+    assert "3 of 123 records left out" in ran.stderr and "reviews.jsonl:121: 'text' is empty" in ran.stderr
+    said = call("predict", "--run", str(tmp_path / "kept"), "the film was dull")
+    assert said.returncode == 0 and said.stdout.startswith("neg  (neg 0."), said.stderr
+    many = call("predict", "--run", str(tmp_path / "kept"), "--json", input="the meal was fine\n\nthe meal was bad\n")
+    assert [row["label"] for row in json.loads(many.stdout)] == ["pos", "neg"] and "standard input:2: the line is blank" in many.stderr
+
+
+@pytest.mark.parametrize("method", ["full", "head", "lora"])
+@pytest.mark.parametrize("family", ["bert", "gpt", "t5"])
+def test_every_family_and_method(family, method, folders, reviews, tmp_path, capsys):
+    out = tmp_path / "kept"
+    result, _ = answer(capsys, "run", "--model", folders[family], "--task", reviews, "--method", method, "--shots", 4, "--steps", 3, "--out", out, "--no-from-scratch")
+    assert set(result) >= CONTRACT
+    assert (result["method"], result["shots"], result["steps"], result["train"], result["metric"]) == (method, 4, 3, 8, "accuracy")
+    assert result["from_scratch"] is None and not (out / "unfinished").exists()
+    assert result["trainable"] == result["total"] if method == "full" else result["trainable"] < result["total"]
+    row, _ = answer(capsys, "predict", "--run", out, "the film was good")
+    assert row["label"] in ("pos", "neg") and abs(sum(row["probabilities"].values()) - 1) < 1e-3
+
+
+def test_the_same_seed_gives_the_same_score_and_the_same_predictions(folders, reviews, tmp_path, capsys):
+    words = ("run", "--model", folders["bert"], "--task", reviews, "--method", "lora", "--steps", 8, "--no-from-scratch", "--out")
+    first, again = (answer(capsys, *words, tmp_path / name)[0] for name in ("a", "b"))
+    assert first["score"] == again["score"]
+    said = [answer(capsys, "predict", "--run", tmp_path / name, "the film was fine")[0]["probabilities"] for name in ("a", "b")]
+    assert said[0] == said[1]
+
+
+def test_an_interrupted_run_says_what_is_kept_and_goes_on(folders, reviews, tmp_path, capsys, monkeypatch):
+    words = ["run", "--model", str(folders["bert"]), "--task", str(reviews), "--method", "full", "--steps", "12", "--no-from-scratch", "--json", "--out"]
+    whole, _ = answer(capsys, *words[:-2], "--out", tmp_path / "whole")
+
+    def stop_at_the_end(*arguments, **settings):
+        settings["on_step"] = lambda step: (_ for _ in ()).throw(KeyboardInterrupt) if step == 10 else None
+        return train_task(*arguments, **settings)
+
+    train_task = run.train_task
+    monkeypatch.setattr(run, "train_task", stop_at_the_end)
+    assert cli.main([*words, str(tmp_path / "parts")]) == 130
+    assert "interrupted; the same command goes on from the last step kept in" in capsys.readouterr().err
+    monkeypatch.setattr(run, "train_task", train_task)
+    parts, _ = answer(capsys, *words[:-2], "--out", tmp_path / "parts")
+    assert parts["score"] == whole["score"]
+    said = [answer(capsys, "predict", "--run", tmp_path / name, "the film was fine")[0]["probabilities"] for name in ("whole", "parts")]
+    assert said[0] == said[1], "stopped and resumed ends where an undisturbed run ends"
+
+
+@pytest.mark.parametrize(("task", "text", "more"), [("tagging", "Ada Lunt lives in Oslo.", []), ("relation", "[E1] Ada [/E1] works for [E2] Harp Ltd [/E2].", []), ("qa-extract", "Ada lives in Oslo.", ["--text-b", "Where does Ada live?"])])
+def test_tasks_of_other_kinds(task, text, more, folders, tmp_path, capsys):
+    out = tmp_path / "kept"
+    result, _ = answer(capsys, "run", "--model", folders["bert"], "--task", task, "--method", "head", "--shots", 2, "--steps", 2, "--out", out)
+    assert set(result) >= CONTRACT and result["from_scratch"] is None
+    row, _ = answer(capsys, "predict", "--run", out, text, *more)
+    assert row["label"] is not None
+
+
+def test_a_table_in_words(folders, reviews, capsys):
+    assert cli.main(["run", "--model", str(folders["gpt"]), "--task", str(reviews), "--method", "head", "--steps", "2", "--seed", "3"]) == 0
+    out = capsys.readouterr().out
+    for words in ("accuracy on 12 test examples", "bag of words", "most common answer", "same model from random weights", "parameters trained"):
+        assert words in out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--model": "bert-mico"}, "bert-mico"),
+        ({"--model": "no/such/folder"}, "no/such/folder"),
+        ({"--task": "sentimant"}, "Did you mean sentiment"),
+        ({"--task": "nothing.jsonl"}, "nothing.jsonl: no such file"),
+        ({"--task": "hub:sst2"}, "hub cannot be reached"),
+        ({"--task": "translation"}, "does not write"),
+        ({"--method": "lora2"}, "Did you mean lora"),
+        ({"--shots": "500"}, "500 examples per class were asked for"),
+        ({"--strict": None}, "reviews.jsonl:121: 'text' is empty"),
+        ({"--text-column": "words"}, "no 'words'"),
+        ({"--lr": "1e30", "--steps": "20"}, ""),
+    ],
+    ids=lambda value: " ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else "",
+)
+def test_bad_input_is_one_line(change, message, folders, reviews, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = {"--model": str(folders["bert"]), "--task": str(reviews), "--method": "head", "--steps": "2", "--no-from-scratch": None} | change
+    code = cli.main(["run", *(word for pair in words.items() for word in pair if word is not None)])
+    out, error = capsys.readouterr()
+    assert (code, out) == (2, "") and "Traceback" not in error
+    assert message in next(line for line in error.splitlines() if line.startswith("minidelta: "))
+
+
+def test_an_out_folder_with_other_files_is_left_alone(folders, reviews, tmp_path, capsys):
+    (tmp_path / "precious.txt").write_text("mine", encoding="utf-8")
+    words = ["run", "--model", str(folders["bert"]), "--task", str(reviews), "--steps", "1", "--out"]
+    cli.main([*words, str(tmp_path)])
+    assert "holds other files" in capsys.readouterr().err and (tmp_path / "precious.txt").read_text(encoding="utf-8") == "mine"
+    cli.main([*words, str(tmp_path / "precious.txt" / "deeper")])
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_predict_says_what_is_wrong(tmp_path, capsys):
+    assert "no such folder" in mistake(capsys, "predict", "--run", str(tmp_path / "none"), "text")
+    (tmp_path / "run.json").write_text("{", encoding="utf-8")
+    assert "not hold a readable run" in mistake(capsys, "predict", "--run", str(tmp_path), "text")
+    assert "the text is empty" in mistake(capsys, "predict", "--run", str(tmp_path), "  ")
+    assert "both a text and --file" in mistake(capsys, "predict", "--run", str(tmp_path), "text", "--file", "x.txt")
+    assert "cannot be read" in mistake(capsys, "predict", "--run", str(tmp_path), "--file", str(tmp_path / "none.txt"))
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    assert "not UTF-8" in mistake(capsys, "predict", "--run", str(tmp_path), "--file", str(tmp_path / "latin.txt"))
+    (tmp_path / "empty.txt").write_text("\n\n", encoding="utf-8")
+    assert "no text to label" in mistake(capsys, "predict", "--run", str(tmp_path), "--file", str(tmp_path / "empty.txt"))
+
+
+def test_predict_reads_files(folders, reviews, tmp_path, capsys):
+    out = tmp_path / "kept"
+    answer(capsys, "run", "--model", folders["bert"], "--task", reviews, "--method", "head", "--steps", 2, "--out", out, "--no-from-scratch")
+    rows, error = answer(capsys, "predict", "--run", out, "--file", reviews)
+    assert len(rows) == 121 and "left out: reviews.jsonl:121" in error
+    (tmp_path / "lines.txt").write_text("\ufeffone\ntwo\n", encoding="utf-8")
+    rows, _ = answer(capsys, "predict", "--run", out, "--file", tmp_path / "lines.txt")
+    assert [row["text"] for row in rows] == ["one", "two"]
