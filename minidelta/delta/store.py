@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import minidelta
 from minidelta.errors import DeltaError, near_misses
+from minidelta.hub.weights import write_folder
 
 if TYPE_CHECKING:
     from minidelta.delta.base import Delta
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
 def save(delta: "Delta", folder: Path, head: nn.Module | None = None) -> Path:
     """Write an attached delta, and a task head beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "head.safetensors").unlink(missing_ok=True)  # never leave another task's head beside this delta
-    save_file({name: value.contiguous() for name, value in _named(delta.parts_by_path()).items()}, folder / "delta.safetensors")
-    if head is not None:
-        save_file({name: value.contiguous() for name, value in head.state_dict().items()}, folder / "head.safetensors")
     about = {"method": delta.name, "settings": delta.settings, "targets": delta.targets, "head": head is not None, "backbone": fingerprint(delta.model), "minidelta": minidelta.__version__}
-    (folder / "delta.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+    def write(inside: Path) -> None:
+        save_file({name: value.contiguous() for name, value in _named(delta.parts_by_path()).items()}, inside / "delta.safetensors")
+        if head is not None:
+            save_file({name: value.contiguous() for name, value in head.state_dict().items()}, inside / "head.safetensors")
+        (inside / "delta.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+    if head is None:
+        (folder / "head.safetensors").unlink(missing_ok=True)  # never leave another task's head beside this delta
+    write_folder(folder, write)
     return folder
 
 

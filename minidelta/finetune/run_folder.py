@@ -22,6 +22,7 @@ from minidelta.errors import CheckpointError, DataError
 from minidelta.finetune.learner import Learner
 from minidelta.finetune.learners import learner_for
 from minidelta.hub import load_model, load_tokenizer, save_pretrained
+from minidelta.hub.weights import write_folder
 
 CARD = ("name", "kind", "labels", "metric", "description", "prefix", "noise")
 
@@ -50,17 +51,20 @@ def save_run(folder: str | Path, learner: Learner, *, model_name: str, method: s
         about: anything else to remember in run.json (score, seed, ...), as plain JSON values.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    local = Path(model_name).resolve() if Path(model_name).is_dir() else model_name  # a folder is found from anywhere
+    card = {key: getattr(learner.task, key) for key in CARD}
+    record = {"model": str(local), "method": method, "delta": delta is not None, "task": card, "learner": learner.settings(), "minidelta": minidelta.__version__} | about
+
+    def write(inside: Path) -> None:
+        if learner.head is not None:
+            save_file({name: value.contiguous() for name, value in learner.head.state_dict().items()}, inside / "head.safetensors")
+        (inside / "run.json").write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+
     if method == "full":
         save_pretrained(learner.model, folder / "model", learner.tokenizer)
     if delta is not None:
         delta.save(folder / "delta")
-    if learner.head is not None:
-        save_file({name: value.contiguous() for name, value in learner.head.state_dict().items()}, folder / "head.safetensors")
-    local = Path(model_name).resolve() if Path(model_name).is_dir() else model_name  # a folder is found from anywhere
-    card = {key: getattr(learner.task, key) for key in CARD}
-    record = {"model": str(local), "method": method, "delta": delta is not None, "task": card, "learner": learner.settings(), "minidelta": minidelta.__version__} | about
-    (folder / "run.json").write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+    write_folder(folder, write)  # the card comes last: a folder with a run.json is whole
     return folder
 
 

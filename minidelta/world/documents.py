@@ -6,7 +6,7 @@ translation, a word with its meaning.  No document carries a label of a task; re
 name the verdict or the topic in words ("rating : superb."), as reviews and news do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
@@ -326,14 +326,18 @@ MIX = {  # kind -> share of documents; reviews, news and inference are dense on 
 }  # fmt: skip
 
 
-def documents(seed: int) -> Iterator[Document]:
+def documents(seed: int, mix: Mapping[Callable[[Random], Document], int] = MIX) -> Iterator[Document]:
     """Endless documents; the same seed gives the same documents.
+
+    Args:
+        seed: of the stream.
+        mix: maker of a document -> its share; another mix is another diet, for experiments.
 
     >>> first, again = next(documents(7)), next(documents(7))
     >>> first == again
     True
     """
     rng = Random(f"documents {seed}")
-    kinds, weights = list(MIX), list(MIX.values())
+    kinds, weights = list(mix), list(mix.values())
     while True:
         yield rng.choices(kinds, weights)[0](rng)
