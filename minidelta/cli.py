@@ -127,7 +127,7 @@ def _run(options: argparse.Namespace) -> int:
     result = run.run(
         options.model, task, options.method,
         shots=options.shots, seed=options.seed, steps=options.steps, lr=options.lr, batch_size=options.batch_size,
-        out=options.out, from_scratch=options.from_scratch,
+        representation=options.representation, out=options.out, from_scratch=options.from_scratch,
     )  # fmt: skip
     result["task"] = options.task
     _answer(options, result, run.report(result))
@@ -213,6 +213,7 @@ def _parser() -> _Parser:
     run.add_argument("--steps", type=_natural, help="updates (default: by the task's size)")
     run.add_argument("--lr", type=_rate, help="peak learning rate (default: the method's own)")
     run.add_argument("--batch-size", type=_natural, metavar="B", help="examples per update (default 32)")
+    run.add_argument("--representation", metavar="R", help="of an entity pair, for relation with BERT: cls, mention-pooling, mention-types, markers-cls, markers-pooling, entity-start (default)")
     run.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")
     run.add_argument("--from-scratch", action=argparse.BooleanOptionalAction, help="also train the same model from random weights (default: for your own data)")
     run.add_argument("--strict", action="store_true", help="stop at the first record that cannot be used")

@@ -38,6 +38,7 @@ def run(
     steps: int | None = None,
     lr: float | None = None,
     batch_size: int | None = None,
+    representation: str | None = None,
     out: Path | None = None,
     from_scratch: bool | None = None,
 ) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def run(
         shots: for the record only.
         seed: of order, dropout and new weights.
         steps, lr, batch_size: None for the tested defaults.
+        representation: of the pair of entities, for relation extraction with BERT; None: entity-start.
         out: folder to keep the trained model in; an interrupted run in it goes on where it was.
         from_scratch: also train the same model from random weights, in full; None: only for a person's own data.
     Returns: model, task, method, shots, seed, metric, score, majority, trainable, total, steps, seconds, device, and
@@ -60,11 +62,12 @@ def run(
         raise ConfigError(f"there is no method {method!r}. {near_misses(method, ['full', 'head', *METHODS])}")
     started = time.perf_counter()
     settings = {"steps": steps, "lr": lr, "seed": seed} | ({"batch_size": batch_size} if batch_size else {})
-    asked = settings | {"model": model_name, "task": task.name, "method": method, "shots": shots, "train": len(task.train)}
+    form = {"representation": representation} if representation else {}
+    asked = settings | form | {"model": model_name, "task": task.name, "method": method, "shots": shots, "train": len(task.train)}
     working = _working_folder(out, asked) if out else None
 
     model, tokenizer = load_model(model_name), load_tokenizer(model_name)
-    learner = learner_for(model, tokenizer, task, seed=seed)
+    learner = learner_for(model, tokenizer, task, seed=seed, **form)
     torch.manual_seed(seed)  # a delta's start values
     delta = METHODS[method]().attach(model) if method in METHODS else None
     result = train_task(learner, task, method, delta, checkpoint=working, **settings)
@@ -76,7 +79,7 @@ def run(
         "bag_of_words": None if task.kind in NO_BAG else evaluate(bag_of_words(task), task.test, task.metric),
         "from_scratch": None, "trainable": result.trainable, "total": result.total, "steps": result.steps,
         "seconds": round(seconds, 1), "device": str(model.device), "train": len(task.train), "test": len(task.test),
-        "skipped": len(task.skipped), "out": str(out) if out else None,
+        "skipped": len(task.skipped), "out": str(out) if out else None, **form,
     }  # fmt: skip
     if out:
         save_run(out, learner, model_name=model_name, method=method, delta=delta, result=answer)

@@ -22,10 +22,13 @@ def learner_for(model: nn.Module, tokenizer: Any, task: Task, **settings: Any) -
         model: a Transformer of any shape.
         tokenizer: its own.
         task: of any kind.
-        settings: as of the learner: seed, max_length, lm_weight (GPT), answer_length (text to text).
+        settings: as of the learner: seed, max_length, lm_weight (GPT), answer_length (text to text), representation
+            (of the pair of entities: relation with BERT).
     Raises: TaskError where the family cannot do the task, with the family that can.
     """
     shape, kind = model.config.shape, task.kind
+    if "representation" in settings and (kind, shape) != ("relation", "encoder"):
+        raise TaskError(f"A representation of entity pairs belongs to relation extraction with a BERT; {task.name!r} is a {kind} task and the model an {shape}. Leave it out.")
     if shape == "encoder-decoder":
         return TextToText(model, tokenizer, task, **settings)
     if kind == "relation" and shape == "encoder":

@@ -86,6 +86,8 @@ def parameter_groups(learner: Learner, method: str, delta: Any = None, lr: float
         groups, head_rate = [], lr or head_rate
     else:
         groups = delta.groups(lr or scaled(delta.learning_rate, d_model))
+        for p in learner.parameters():  # a part of the head that hangs in the model was frozen with it
+            p.requires_grad_(True)
     if learner.parameters():
         groups.append({"params": learner.parameters(), "lr": head_rate})
     return groups

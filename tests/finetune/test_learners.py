@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from minidelta.data import Example, Task
-from minidelta.errors import DataError, TaskError
+from minidelta.delta import LoRA
+from minidelta.errors import ConfigError, DataError, TaskError
 from minidelta.evaluate import evaluate
 from minidelta.finetune import learner_for, train_task
 from minidelta.finetune.text2text import TextToText
 from minidelta.finetune.formats import read_answer, target_text
+from minidelta.finetune.relation import REPRESENTATIONS
 from minidelta.finetune.training import Batches, parameter_groups
 from tests.finetune.tiny import FAMILIES, TASK_OF, model, task, tokenizer
 
@@ -127,13 +129,65 @@ def test_entity_markers_stand_around_the_entities_and_survive_truncation():
         text = tokenizer("bert").decode(item["ids"]).replace(" ", "")
         first, second = ("1", "2") if head[0] == 10 else ("2", "1")
         assert f"[E{first}]ada[/E{first}]workedat[E{second}]harpltd[/E{second}]again" in text
-        marks = tokenizer("bert").convert_ids_to_tokens([item["ids"][place] for place in item["starts"]])
+        marks = tokenizer("bert").convert_ids_to_tokens([item["ids"][place] for place, _ in item["spans"]])
         assert marks == ["[E1]", "[E2]"] and ours.truncated == 0
         ours = learner("bert", "relation", max_length=18)
         (item,) = ours.encode([example])
         text = tokenizer("bert").decode(item["ids"]).replace(" ", "")
         assert len(item["ids"]) <= 18 and ours.truncated == 1
         assert f"[E{first}]ada[/E{first}]" in text and f"[E{second}]harpltd[/E{second}]" in text
+
+
+PAIR = Example("Yesterday Ada worked at Harp Ltd again.", meta={"head": [24, 32], "tail": [10, 13]})  # the head stands second
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_six_representations_of_an_entity_pair(representation):
+    ours = learner("bert", "relation", representation=representation)
+    batch = ours.collate([PAIR, Example("A long sentence before: Ada liked Eve", meta={"head": [24, 27], "tail": [34, 37]})])
+    ids = batch["inputs"]["input_ids"]
+    pieces = [tokenizer("bert").convert_ids_to_tokens(row.tolist()) for row in ids]
+    spans = [[ours.tokenizer.decode(ids[row, batch["inside"][row, :, which]]).replace(" ", "") for which in (0, 1)] for row in (0, 1)]
+    marked = [["[E1]harpltd[/E1]", "[E2]ada[/E2]"], ["[E1]ada[/E1]", "[E2]eve[/E2]"]]
+    assert spans == (marked if ours.marks else [["harpltd", "ada"], ["ada", "eve"]])
+    assert ("[E1]" in pieces[0]) == bool(ours.marks)
+
+    # by hand, on one row, from any states
+    hidden = torch.randn(*ids.shape, 32, generator=torch.Generator().manual_seed(0))
+    (a, b), (c, d) = batch["items"][0]["spans"]
+    expected = {
+        "cls": hidden[0, 0], "mention-pooling": torch.cat([hidden[0, a:b].max(0).values, hidden[0, c:d].max(0).values]), "entity-start": torch.cat([hidden[0, a], hidden[0, c]]),
+    }  # fmt: skip
+    expected |= {"mention-types": expected["mention-pooling"], "markers-cls": expected["cls"], "markers-pooling": expected["mention-pooling"]}
+    assert torch.equal(ours.summary(hidden, batch)[0], expected[representation])
+    assert ours.head.weight.shape[1] == len(expected[representation])
+
+
+@pytest.mark.parametrize("method", ["full", "head", "lora"])
+def test_mention_types_move_the_embeddings_and_train_with_the_head(method):
+    few, ours = task("relation"), learner("bert", "relation", representation="mention-types")
+    plain = learner("bert", "relation", representation="mention-pooling")
+    with ours.resting(), plain.resting(), torch.no_grad():
+        states = [each.hidden(each.collate(few.test[:4])) for each in (ours, plain)]
+    assert not torch.equal(*states)
+    with torch.no_grad():
+        before = ours.head.mentions.weight.clone()
+        ours.head.mentions.weight.zero_()
+        assert torch.equal(ours.hidden(ours.collate(few.test[:4])), states[1])
+        ours.head.mentions.weight.copy_(before)
+    delta = LoRA(rank=2).attach(ours.model) if method == "lora" else None
+    result = train_task(ours, few, method, delta, steps=5, batch_size=16, validations=0)
+    assert not torch.equal(ours.head.mentions.weight, before)
+    own = sum(p.numel() for p in ours.parameters())
+    assert result.trainable == {"full": result.total, "head": own, "lora": own + (delta.num_parameters() if delta else 0)}[method]
+    assert delta is None or delta.audit().ok
+
+
+def test_a_representation_that_cannot_be():
+    with pytest.raises(ConfigError, match="Did you mean entity-start"):
+        learner("bert", "relation", representation="entity-starts")
+    with pytest.raises(TaskError, match="belongs to relation extraction with a BERT"):
+        learner("gpt", "relation", representation="cls")
 
 
 def test_words_and_pieces_are_aligned():

@@ -44,6 +44,18 @@ def test_a_run_comes_back(family, kind, method, folders, tmp_path):
         assert size < sum(file.stat().st_size for file in folders[family].glob("*.safetensors")) * 0.7
 
 
+@pytest.mark.parametrize("method", ["head", "lora"])
+def test_mention_types_come_back_with_the_head(method, folders, tmp_path):
+    few, backbone = task("relation"), model("bert")
+    ours = learner_for(backbone, tokenizer("bert"), few, representation="mention-types")
+    delta = LoRA(rank=2).attach(backbone) if method == "lora" else None
+    train_task(ours, few, method, delta, steps=15, lr=1e-2, batch_size=16, validations=0)
+    save_run(tmp_path, ours, model_name=str(folders["bert"]), method=method, delta=delta)
+    again = load_run(tmp_path, load_delta=load_delta, device="cpu").learner
+    assert again.representation == "mention-types" and torch.equal(again.head.mentions.weight, ours.head.mentions.weight)
+    assert again.predict(few.test) == ours.predict(few.test)
+
+
 def test_folders_that_are_no_run(folders, tmp_path):
     with pytest.raises(CheckpointError, match="does not hold a readable run"):
         load_run(tmp_path)
