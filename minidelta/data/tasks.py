@@ -35,6 +35,7 @@ class Task:
         description: one sentence.
         prefix: the words a text-to-text model is told first ("sentiment").
         noise: the share of wrong labels that a built-in task states it contains.
+        symmetric: whether the two texts of a pair may be exchanged, as in a paraphrase task.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Task:
     description: str = ""
     prefix: str = ""
     noise: float = 0.0
+    symmetric: bool = False
 
 
 def load_task(
@@ -111,7 +113,7 @@ def _built_in(name: str) -> Task:
     train, validation, test = (list(_world_examples(name, part)) for part in ("train", "validation", "test"))
     return Task(
         name, info.kind, tuple(info.labels), info.metric, train, validation, test,
-        description=info.description, prefix=info.prefix, noise=info.noise,
+        description=info.description, prefix=info.prefix, noise=info.noise, symmetric=info.symmetric,
     )  # fmt: skip
 
 

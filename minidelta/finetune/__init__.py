@@ -7,6 +7,8 @@
     extraction       start and end of the span     writes the answer            text to text
     choice           one branch per choice         one branch per choice        text to text
     generation       cannot                        writes the answer            text to text
+
+GPT reads a pair whose texts may be exchanged in both orders.
 """
 
 from minidelta.finetune.learner import Learner

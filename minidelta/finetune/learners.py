@@ -11,6 +11,7 @@ from minidelta.finetune.classify import Classifier
 from minidelta.finetune.extract import Extractor
 from minidelta.finetune.learner import Learner
 from minidelta.finetune.relation import RelationClassifier
+from minidelta.finetune.similarity import SimilarityClassifier
 from minidelta.finetune.tagging import Tagger
 from minidelta.finetune.text2text import TextToText
 
@@ -33,6 +34,8 @@ def learner_for(model: nn.Module, tokenizer: Any, task: Task, **settings: Any) -
         return TextToText(model, tokenizer, task, **settings)
     if kind == "relation" and shape == "encoder":
         return RelationClassifier(model, tokenizer, task, **settings)
+    if kind == "classification" and task.symmetric and shape == "decoder":
+        return SimilarityClassifier(model, tokenizer, task, **settings)
     if kind in ("classification", "relation"):
         return Classifier(model, tokenizer, task, **settings)
     if kind == "tagging":

@@ -24,7 +24,7 @@ from minidelta.finetune.learners import learner_for
 from minidelta.hub import load_model, load_tokenizer, save_pretrained
 from minidelta.hub.weights import write_folder
 
-CARD = ("name", "kind", "labels", "metric", "description", "prefix", "noise")
+CARD = ("name", "kind", "labels", "metric", "description", "prefix", "noise", "symmetric")
 
 
 @dataclass

@@ -30,6 +30,7 @@ class TaskInfo:
     kind: classification, relation, tagging, extraction, choice or generation: decides the keys of a record.
     noise: the share of labels that are wrong on purpose.
     prefix: the words a text-to-text model gets in front.
+    symmetric: whether the two texts of a pair may be exchanged.
     """
 
     name: str
@@ -40,6 +41,7 @@ class TaskInfo:
     noise: float
     prefix: str
     make: Callable[[str, Random], dict]
+    symmetric: bool = False
 
 
 @lru_cache(maxsize=None)
@@ -242,8 +244,8 @@ def _analogy(split: str, rng: Random) -> dict:
     return {"text": "", "text_b": question(render(pick(ANALOGY, split, rng), rng, a=one, b=two, c=three)), "choices": choices, "label": choices.index(four)}
 
 
-def _task(name: str, kind: str, labels: tuple, metric: str, make: Callable, description: str, noise: float = 0.0, prefix: str | None = None) -> TaskInfo:
-    return TaskInfo(name, kind, tuple(labels), metric, description, noise, prefix if prefix is not None else f"{name}:", make)
+def _task(name: str, kind: str, labels: tuple, metric: str, make: Callable, description: str, noise: float = 0.0, prefix: str | None = None, symmetric: bool = False) -> TaskInfo:
+    return TaskInfo(name, kind, tuple(labels), metric, description, noise, prefix if prefix is not None else f"{name}:", make, symmetric)
 
 
 TAGS = ("O", *(f"{begin}-{tag}" for tag in ("PER", "LOC", "ORG", "WORK") for begin in "BI"))
@@ -254,7 +256,7 @@ TASKS: dict[str, TaskInfo] = {
         _task("topic", "classification", tuple(lexicon.TOPICS), "accuracy", _topic, "Which of six topics is the news about? Another topic stands in the background.", 0.04),
         _task("question-type", "classification", tuple(forms.QUESTIONS), "accuracy", _question_type, "What does a question ask for: person, place, number, time, reason, definition?", 0.04),
         _task("entailment", "classification", ("entailment", "neutral", "contradiction"), "accuracy", _entailment, "Does the second sentence follow from the first?", 0.04),
-        _task("paraphrase", "classification", ("different", "same"), "accuracy", _paraphrase, "Do two sentences say the same?", 0.04),
+        _task("paraphrase", "classification", ("different", "same"), "accuracy", _paraphrase, "Do two sentences say the same?", 0.04, symmetric=True),
         _task("relation", "relation", (*RELATIONS, "no relation"), "f1_micro", _relation, "Which relation holds between two marked names?", 0.04),
         _task("tagging", "tagging", TAGS, "span_f1", _tagging, "Find the names of people, places, organisations and works."),
         _task("qa-extract", "extraction", (), "f1_answer", _qa_extract, "Answer a question with a span of the passage.", prefix="question:"),

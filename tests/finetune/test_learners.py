@@ -120,6 +120,20 @@ def test_gpt_reads_text_delimiter_text_extract():
     assert ours.summary(hidden, batch)[0, 0].item() == len(item["ids"]) - 1  # the last real token, not the padding
 
 
+def test_gpt_reads_a_similar_pair_in_both_orders():
+    few = replace(task("pair"), symmetric=True)
+    ours, plain = learner("gpt", "pair", task=few), learner("gpt", "pair")
+    pair, turned, other = Example("one", "a longer two", label="neutral"), Example("a longer two", "one", label="neutral"), Example("three", "four", label="neutral")
+    batch = ours.collate([pair, other])
+    with ours.resting(), plain.resting(), torch.no_grad():
+        both = ours.summary(ours.hidden(batch), batch)[0]
+        apart = [plain.summary(plain.hidden(b), b)[0] for b in (plain.collate([pair]), plain.collate([turned]))]
+        torch.testing.assert_close(both, apart[0] + apart[1])
+        torch.testing.assert_close(ours.scores(ours.collate([pair])), ours.scores(ours.collate([turned])))
+    result = train_task(ours, few, "full", steps=60, lr=5e-3, batch_size=16, validations=0)
+    assert result.score > 0.9 and result.truncated == 0
+
+
 def test_entity_markers_stand_around_the_entities_and_survive_truncation():
     few = task("relation")
     for head, tail in (([10, 13], [24, 32]), ([24, 32], [10, 13])):
