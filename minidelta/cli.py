@@ -50,6 +50,12 @@ and test files.  What cannot be used is told with file and line; --strict stops 
 
 An interrupted run goes on where it was when the same command is given again.
 """,
+    "claims": """examples:
+  minidelta claims                 the table of what was measured
+  minidelta claims C2              one of them, part by part
+  minidelta claims C2 --rerun      measure it again; goes on where it was interrupted
+  minidelta claims C2 --rerun --light      a version with fewer runs, in minutes
+""",
 }
 
 
@@ -164,6 +170,20 @@ def _pretrain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _claims(options: argparse.Namespace) -> int:
+    from minidelta import claims, listing
+
+    chosen = claims.choose(options.ids)
+    look = claims.measure if options.rerun else claims.read
+    rows = [claims.row(claim, look(claim, options.light)) for claim in chosen]
+    if options.ids:
+        words = "\n\n".join(map(claims.in_words, rows))
+    else:
+        words = listing.table(listing.claims(rows))
+    _answer(options, rows, words)
+    return 0
+
+
 def _answer(options: argparse.Namespace, value: Any, words: str) -> None:
     print(json.dumps(value, ensure_ascii=False) if options.json else words, flush=True)
 
@@ -235,6 +255,11 @@ def _parser() -> _Parser:
     pretrain.add_argument("--seed", type=_whole, default=0)
     pretrain.add_argument("--threads", type=_natural, help="CPU threads")
     pretrain.add_argument("--fresh", action="store_true", help="forget an interrupted run")
+
+    claims = add("claims", _claims, "show what the experiments found, or measure it again", lambda options: "what was measured is kept; the same command goes on")
+    claims.add_argument("ids", nargs="*", metavar="ID", help="such as C1 C2 (default: all)")
+    claims.add_argument("--rerun", action="store_true", help="measure again; an interrupted measurement goes on")
+    claims.add_argument("--light", action="store_true", help="the version with fewer runs")
     return top
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from minidelta.claims import CLAIMS, read, row
 from minidelta.data import load_task
 from minidelta.data.baselines import NO_BAG, bag_of_words, majority
 from minidelta.delta import METHODS
@@ -54,9 +55,14 @@ def templates() -> Rows:
     return []
 
 
-def claims() -> Rows:
-    """Recorded claims: none yet."""
-    return []
+def claims(rows: Rows | None = None) -> Rows:
+    """The recorded claims, short: what was claimed, what came out."""
+    rows = rows if rows is not None else [row(claim, read(claim)) for claim in CLAIMS.values()]
+    return [{"name": line["id"], "section": line["section"], "claim": line["claim"], "ours": line["ours"], "interval": _range(line["interval"]), "seeds": len(line["seeds"]), "verdict": line["verdict"]} for line in rows]
+
+
+def _range(interval: list[float] | None) -> str | None:
+    return interval and f"{interval[0]:+.3f} to {interval[1]:+.3f}"
 
 
 def exercises() -> Rows:

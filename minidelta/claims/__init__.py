@@ -1,4 +1,31 @@
-"""The experiments: each is one file that runs by itself and keeps its record beside it.
+"""The experiments behind what the course says: one file each, its parts and margins stated before the first run.
 
-    diet.py   which part of the pre-training makes a small model useful: dense text, glossary, choice of masked words
+    claim.py             parts, runs, records, verdicts
+    tuning.py            the same number of learning rates for every arm
+    c01_pretraining.py   C1: pre-training helps, most with little data
+    c02_entity_pairs.py  C2: the six representations of an entity pair
+    diet.py              which part of the pre-training makes a small model useful
+    records/             what was measured
 """
+
+from collections.abc import Sequence
+
+from minidelta.claims import c01_pretraining, c02_entity_pairs
+from minidelta.claims.claim import Claim, in_words, measure, read, row
+from minidelta.errors import ConfigError, near_misses
+
+CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in (c01_pretraining, c02_entity_pairs)}
+
+__all__ = ["CLAIMS", "Claim", "choose", "in_words", "measure", "read", "row"]
+
+
+def choose(ids: Sequence[str]) -> list[Claim]:
+    """The claims of these names, in their order; all of them for no name.
+
+    >>> [claim.id for claim in choose(["c2"])]
+    ['C2']
+    """
+    for name in ids:
+        if name.upper() not in CLAIMS:
+            raise ConfigError(f"There is no claim {name!r}. {near_misses(name.upper(), CLAIMS)}")
+    return [CLAIMS[name.upper()] for name in ids] or list(CLAIMS.values())

@@ -18,9 +18,7 @@ pre-training seed would change.
 
 import argparse
 import json
-import math
 import os
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,6 +26,7 @@ from random import Random
 
 import torch
 
+from minidelta.claims.claim import interval
 from minidelta.data import load_task
 from minidelta.finetune import learner_for, train_task
 from minidelta.hub import train_tokenizer
@@ -45,7 +44,6 @@ from minidelta.world.reviews import review
 RECORD = Path(__file__).parent / "records" / "diet.json"
 MODEL, STEPS = "bert-nano", 3_000
 TASKS, SHOTS, SEEDS = ("sentiment", "topic", "entailment"), 32, range(5)
-T_95 = 2.776  # Student's t for five seeds: four degrees of freedom, two-sided
 
 Mix = Mapping[Callable[[Random], Document], int]
 
@@ -125,22 +123,13 @@ def run(steps: int = STEPS, record: Path = RECORD) -> dict:
     return known
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Mean of five values and half the width of its 95 % interval.
-
-    >>> tuple(round(x, 3) for x in interval([0.7, 0.8, 0.9, 0.8, 0.8]))
-    (0.8, 0.088)
-    """
-    return statistics.mean(values), T_95 * statistics.stdev(values) / math.sqrt(len(values))
-
-
 def table(known: dict) -> str:
     """The record as a table: mean test accuracy and half its interval."""
     lines = [f"{known['model']}, {known['steps']:,} steps; then {known['shots']} examples per class, {len(known['seeds'])} seeds"]
     lines.append(f"{'':12}" + "".join(f"{name:>18}" for name in TASKS))
     for arm, scores in known["arms"].items():
         cells = [interval(scores[name]) for name in TASKS]
-        lines.append(f"{arm:12}" + "".join(f"{f'{mean:.3f} ± {half:.3f}':>18}" for mean, half in cells))
+        lines.append(f"{arm:12}" + "".join(f"{f'{mean:.3f} ± {high - mean:.3f}':>18}" for mean, _, high in cells))
     return "\n".join(lines)
 
 

@@ -1,0 +1,66 @@
+"""C1: pre-training helps.  The same BERT, fine-tuned from its checkpoint and from random weights, on ever more examples.
+
+Both arms get the same examples, steps, seeds and three learning rates, of which the validation part (at most K examples
+per class) chooses.
+"""
+
+import statistics
+from functools import partial
+from typing import Any
+
+import torch
+
+from minidelta.claims.claim import Claim, Part, Run
+from minidelta.claims.tuning import best_rate
+from minidelta.data import load_task
+from minidelta.finetune import learner_for
+from minidelta.hub import load_model, load_tokenizer
+from minidelta.model import Transformer
+
+MODEL = "bert-micro"
+TASKS = ("sentiment", "entailment")
+SHOTS = (8, 32, 128, None)  # examples per class; None: all 4,000 examples
+RATES = (3e-4, 1e-3, 3e-3)
+ARMS = ("pretrained", "scratch")
+
+
+def runs(light: bool) -> list[Run]:
+    """Every arm x amount of data x task x seed; light: one task, two amounts, two seeds."""
+    tasks, shots, seeds = (TASKS[:1], (32, None), 2) if light else (TASKS, SHOTS, 5)
+    return [{"task": task, "shots": k, "arm": arm, "seed": seed} for seed in range(seeds) for task in tasks for k in shots for arm in ARMS]
+
+
+def do(run: Run) -> dict[str, Any]:
+    """Fine-tune one arm."""
+    task, tokenizer = load_task(run["task"], seed=run["seed"], shots=run["shots"]), load_tokenizer(MODEL)
+    return best_rate(partial(_learner, run, task, tokenizer), task, RATES, run["seed"]) | {"examples": len(task.train)}
+
+
+def _learner(run: Run, task: Any, tokenizer: Any) -> Any:
+    model = load_model(MODEL)
+    if run["arm"] == "scratch":
+        with torch.random.fork_rng(devices=[]):
+            model = Transformer(model.config, seed=run["seed"]).to(model.device)
+    return learner_for(model, tokenizer, task, seed=run["seed"])
+
+
+def gain(runs: list[Run], few: bool) -> float:
+    """Mean over the tasks of (pre-trained minus from scratch): with few examples (all amounts but the last), or with all."""
+    chosen = [run for run in runs if (run["shots"] is not None) == few]
+    score = {arm: statistics.mean(run["score"] for run in chosen if run["arm"] == arm) for arm in ARMS}
+    return score["pretrained"] - score["scratch"]
+
+
+CLAIM = Claim(
+    id="C1",
+    section="fine-tuning",
+    claim="pre-training helps, most with little data",
+    paper="Devlin et al. 2019, abstract: one pre-trained model, fine-tuned, is the best on eleven tasks",
+    parts=(
+        Part("few", "with few examples the checkpoint gains at least 3 points of accuracy", 0.03, lambda runs: gain(runs, True)),
+        Part("all", "with all examples it still gains", 0.0, lambda runs: gain(runs, False)),
+        Part("most", "it gains more with few examples than with all", 0.0, lambda runs: gain(runs, True) - gain(runs, False)),
+    ),
+    runs=runs,
+    do=do,
+)

@@ -1,0 +1,27 @@
+"""Fine-tuning inside a claim: every arm gets the same number of learning rates to choose from, on validation alone."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minidelta.data import Task
+from minidelta.finetune import Learner, train_task
+
+
+def best_rate(learner: Callable[[], Learner], task: Task, rates: Sequence[float], seed: int, method: str = "full") -> dict[str, Any]:
+    """Train once with each rate, keep the one that is best on validation, report its test score.
+
+    Args:
+        learner: makes a fresh one for each try.
+        task: in few-shot work with a validation part of at most K per class.
+        rates: of the backbone; all arms of a claim get the same.
+        seed: of order, dropout and new weights.
+        method: "full" or "head".
+    Returns: score (of the test part), validation, lr, seconds (of all tries).
+    """
+    tries = []
+    for lr in rates:
+        result = train_task(learner(), task, method, lr=lr, seed=seed, progress=False)
+        validation = max(next(iter(figures.values())) for _, figures in result.history.validations)
+        tries.append({"score": round(result.score, 4), "validation": round(validation, 4), "lr": lr, "seconds": result.seconds})
+    best = max(tries, key=lambda one: one["validation"])  # of equals the first: the smallest rate
+    return best | {"seconds": round(sum(one["seconds"] for one in tries), 1)}
