@@ -174,7 +174,8 @@ def perplexity(total_loss: float, tokens: int) -> float:
     """
     if tokens < 1:
         raise DataError("Perplexity of no tokens: give a text with at least one predicted token.")
-    return math.exp(total_loss / tokens)
+    mean = total_loss / tokens
+    return math.exp(mean) if mean < 700 else math.inf  # beyond what a float can hold
 
 
 METRICS: dict[str, Callable[[Sequence, Sequence], float]] = {
@@ -219,6 +220,8 @@ def _f1(hits: int, said: int, true: int) -> float:
 
 
 def _several(gold: str | Sequence[str]) -> Sequence[str]:
+    if not gold and not isinstance(gold, str):
+        raise DataError("An item has no gold answer at all. Give at least one, or leave the item out.")
     return [gold] if isinstance(gold, str) else gold
 
 

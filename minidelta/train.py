@@ -177,9 +177,9 @@ def fit(
     >>> round(w.item(), 1), len(history.records)
     (1.0, 100)
     """
+    _check_settings(steps=steps, lr=lr, optimizer=optimizer, schedule=schedule, warmup=warmup, clip=clip, accumulate=accumulate, patience=patience, validate=validate)
     every = every or max(1, steps // 10)
     save_every, log_every = save_every or every, log_every or max(1, steps // 100)
-    _check_settings(steps=steps, lr=lr, optimizer=optimizer, schedule=schedule, warmup=warmup, clip=clip, accumulate=accumulate, patience=patience, validate=validate)
     groups = _groups(parameters, lr, weight_decay)
     trained = [p for group in groups for p in group["params"]]
     moves = optimizer(groups) if callable(optimizer) else OPTIMIZERS[optimizer](groups, betas, momentum)
@@ -188,7 +188,7 @@ def fit(
     # Two runs may share a checkpoint only if all of this is the same.
     settings = {"steps": steps, "lr": peak, "optimizer": getattr(optimizer, "__name__", optimizer), "weight_decay": weight_decay, "betas": list(betas), "momentum": momentum, "warmup": warmup, "schedule": schedule, "clip": clip, "accumulate": accumulate, "seed": seed, "shapes": [list(p.shape) for p in trained]}
     history, best, done = History(), _Best(maximize), 0
-    state_file = Path(checkpoint) / STATE_FILE if checkpoint else None
+    state_file = _state_file(checkpoint) if checkpoint else None
     if state_file and state_file.exists():
         history, done = _load_state(state_file, settings, trained, moves, best)
 
@@ -229,7 +229,9 @@ def fit(
                     bar.set_postfix_str(f"loss {mean:.3f}", refresh=False)
             if validating:
                 figures = validate()
-                figures = figures if isinstance(figures, dict) else {"score": float(figures)}
+                figures = {name: float(value) for name, value in figures.items()} if isinstance(figures, dict) else {"score": float(figures)}
+                if not figures:
+                    raise ConfigError("validate returned an empty dictionary. Return a figure, or a dictionary whose first figure counts.")
                 history.records[-1]["validation"] = figures
                 if patience is not None:
                     best.see(next(iter(figures.values())), done, trained)
@@ -258,7 +260,8 @@ class _Best:
         self.values: list[Tensor] = []
 
     def see(self, figure: float, step: int, trained: list[Tensor]) -> None:
-        if self.figure is None or (figure > self.figure if self.maximize else figure < self.figure):
+        better = not math.isnan(figure) and (self.figure is None or (figure > self.figure if self.maximize else figure < self.figure))
+        if better:
             self.figure, self.step, self.misses = figure, step, 0
             self.values = [p.detach().clone() for p in trained]
         else:
@@ -278,7 +281,7 @@ def _groups(parameters: Iterable, lr: float, weight_decay: float) -> list[dict[s
     for group in given:
         tensors = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         own = [p for p in tensors if p.requires_grad and not (id(p) in seen or seen.add(id(p)))]
-        rate, decay = group.get("lr") or lr, group.get("weight_decay", weight_decay)
+        rate, decay = lr if group.get("lr") is None else group["lr"], group.get("weight_decay", weight_decay)
         matrices, vectors = [p for p in own if p.ndim >= 2], [p for p in own if p.ndim < 2]
         groups += [{**group, "params": part, "lr": rate, "weight_decay": d} for part, d in ((matrices, decay), (vectors, 0.0)) if part]
     if not groups:
@@ -296,7 +299,7 @@ def _check_settings(*, steps, lr, optimizer, schedule, warmup, clip, accumulate,
     for name, value in (("steps", steps), ("accumulate", accumulate), ("patience", patience if patience is not None else 1)):
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"{name} is {value!r}; give a whole number of at least 1.")
-    if not (math.isfinite(lr) and lr > 0):
+    if not (isinstance(lr, (int, float)) and math.isfinite(lr) and lr > 0):
         raise ConfigError(f"lr is {lr!r}; give a positive learning rate such as 1e-3.")
     if not 0 <= warmup < 1:
         raise ConfigError(f"warmup is {warmup!r}; give a share of the steps, from 0 up to but not including 1 (0.1 is a tenth).")
@@ -304,6 +307,17 @@ def _check_settings(*, steps, lr, optimizer, schedule, warmup, clip, accumulate,
         raise ConfigError(f"clip is {clip!r}; give a positive norm such as 1.0, or None for no clipping.")
     if patience is not None and validate is None:
         raise ConfigError(f"patience is {patience}, but there is no validate function to watch. Pass validate=..., or leave patience out.")
+
+
+def _state_file(checkpoint: str | Path) -> Path:
+    """The place of the training state; that it can be written is found out before the first step, not after it."""
+    try:
+        Path(checkpoint).mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise CheckpointError(f"{checkpoint} cannot hold the training state ({problem.strerror}). Choose another folder.") from None
+    if not os.access(checkpoint, os.W_OK):
+        raise CheckpointError(f"{checkpoint} cannot be written. Choose another folder.")
+    return Path(checkpoint) / STATE_FILE
 
 
 def _save_state(file: Path, settings: dict, trained: list[Tensor], moves: torch.optim.Optimizer, best: _Best, history: History, done: int) -> None:
@@ -318,7 +332,6 @@ def _save_state(file: Path, settings: dict, trained: list[Tensor], moves: torch.
             elif value is not None:
                 plain[f"{index}.{key}"] = value
     about = {"settings": settings, "done": done, "history": asdict(history), "plain": plain, "best": [best.figure, best.step, best.misses]}
-    file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".partial")
     save_file({name: t.contiguous().clone() for name, t in tensors.items()}, unfinished, metadata={"minidelta": json.dumps(about)})
     os.replace(unfinished, file)

@@ -7,7 +7,9 @@ site it targets.  A family of deltas is a subclass that says which sites (`targe
 change can be folded into a weight, what is added to it (`weight_update`).  All the rest is on this page.
 """
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -41,7 +43,9 @@ class Delta(nn.Module):
         self.model: nn.Module | None
         object.__setattr__(self, "model", None)  # a neighbour, not a submodule: its parameters are not ours
         self.originals: dict[str, Tensor] = {}  # while merged: path -> the weight as it was
-        self.loaded: dict[str, Any] | None = None  # what load_delta read, until attach
+        self.loaded: dict[str, Tensor] | None = None  # the values that load_delta read, until attach
+        self.backbone: str | None = None  # the fingerprint that load_delta read: of the backbone it was trained on
+        self.seen: Callable[[], nn.Module | None] = lambda: None  # the model it hung on last
 
     # -- what a family says ------------------------------------------------------------------------------
 
@@ -67,25 +71,28 @@ class Delta(nn.Module):
         """
         if self.model is not None:
             raise DeltaError(f"This {type(self).__name__} is attached already. Detach it first, or build a second one.")
+        if not hasattr(model, "sites"):
+            raise DeltaError(f"A {type(model).__name__} has no sites to hang on. Load the model with minidelta.load_model.")
         if self.parts and model.config != self.config:
             raise DeltaError(f"This {type(self).__name__} was built for a model of another shape. Build a new one for this model.")
         sites, paths = model.sites(), find_sites(model, self.targets)
         parts = {path: self.parts[_key(path)] if _key(path) in self.parts else self.build(path, model.get_submodule(path)) for path in paths}
-        if self.loaded:
-            store.fill(parts, model, **self.loaded)
+        if self.backbone and self.seen() is not model:
+            store.check_backbone(model, self.backbone)
+        if self.loaded is not None:
+            store.fill(parts, self.loaded)
             self.loaded = None
         if not getattr(model, "deltas", None):
             model.deltas = []  # a plain list: nothing of it enters the model's parameters or its state
             model.trained_before = {name for name, p in model.named_parameters() if p.requires_grad}
             model.requires_grad_(False)
-        self.key, taken = self.name, {delta.key for delta in model.deltas}
-        while self.key in taken:
-            self.key = f"{self.name}_{int(self.key.partition('_')[2] or 1) + 1}"
+        taken = {delta.key for delta in model.deltas}
+        self.key = next(key for key in chain([self.name], (f"{self.name}_{n}" for n in count(2))) if key not in taken)
         for path, part in parts.items():
             self.parts[_key(path)] = part
-            sites[path].parts[self.key] = part.train(model.training)
+            sites[path].parts[self.key] = part.to(model.device).train(model.training)
         model.deltas.append(self)
-        self.config = model.config
+        self.config, self.seen = model.config, weakref.ref(model)
         object.__setattr__(self, "model", model)
         return self
 
@@ -169,7 +176,7 @@ class Delta(nn.Module):
 
     def groups(self, lr: float | None = None) -> list[dict[str, Any]]:
         """Parameter groups for `fit`; a family with several rates overrides this."""
-        return [{"params": list(self.parameters()), "lr": lr or self.learning_rate}]
+        return [{"params": list(self.parameters()), "lr": self.learning_rate if lr is None else lr}]
 
     def audit(self) -> Audit:
         """Compare what trains with the family's closed formula, and name everything that should not."""

@@ -8,6 +8,7 @@ deviation 1/sqrt(d_in), which keeps A x at the size of x (the paper gives no fig
 While it trains, x goes through A and then B: the full-size product BA is formed only by `merge`.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -42,6 +43,8 @@ class LoRA(Delta):
     def __init__(self, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, targets: str | Sequence[str] | None = None) -> None:
         if not isinstance(rank, int) or rank < 1:
             raise DeltaError(f"rank is {rank!r}; LoRA needs a whole number of at least 1, such as 8.")
+        if not isinstance(alpha, (int, float)) or not 0 < alpha < math.inf:
+            raise DeltaError(f"alpha is {alpha!r}; give a positive number, such as twice the rank.")
         if not 0 <= dropout < 1:
             raise DeltaError(f"dropout is {dropout!r}; give a share from 0 up to but not including 1.")
         super().__init__(targets, rank=rank, alpha=alpha, dropout=dropout)
@@ -66,9 +69,10 @@ class LowRank(nn.Module):
         super().__init__()
         self.scaling, self.dropout = scaling, dropout
         noise = torch.randn(rank, linear.in_features) * linear.in_features**-0.5
-        self.lora_A = nn.Parameter(noise.to(linear.weight))  # [R,d_in]
-        self.lora_B = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))  # [d_out,R]
+        exact = {"device": linear.weight.device, "dtype": torch.promote_types(linear.weight.dtype, torch.float32)}  # Adam fails in float16
+        self.lora_A = nn.Parameter(noise.to(**exact))  # [R,d_in]
+        self.lora_B = nn.Parameter(torch.zeros(linear.out_features, rank, **exact))  # [d_out,R]
 
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
-        x = F.dropout(x, self.dropout, self.training)  # [B,T,d_in]
-        return out + self.scaling * F.linear(F.linear(x, self.lora_A), self.lora_B)  # [B,T,R] -> [B,T,d_out]
+        x = F.dropout(x.to(self.lora_A.dtype), self.dropout, self.training)  # [B,T,d_in]
+        return out + (self.scaling * F.linear(F.linear(x, self.lora_A), self.lora_B)).to(out.dtype)  # [B,T,R] -> [B,T,d_out]

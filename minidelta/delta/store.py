@@ -44,27 +44,31 @@ def read(folder: Path, methods: dict[str, type["Delta"]], check_backbone: bool) 
     """Build the delta that a folder describes; its values wait for `attach`."""
     try:
         about = json.loads((folder / "delta.json").read_text(encoding="utf-8"))
+        method = about["method"]
         values = load_file(folder / "delta.safetensors")
     except Exception as problem:
         raise DeltaError(f"{folder} does not hold a readable delta ({problem}). Give the folder that Delta.save wrote.") from problem
-    method = about.get("method")
-    if method not in methods:
+    if not isinstance(method, str) or method not in methods:
         raise DeltaError(f"{folder} holds a delta of the method {method!r}. {near_misses(str(method), methods)}")
     try:
         delta = methods[method](targets=about["targets"], **about["settings"])
-        delta.loaded = {"values": values, "backbone": about["backbone"] if check_backbone else None}
+        delta.loaded, delta.backbone = values, about["backbone"] if check_backbone else None
     except (KeyError, TypeError) as problem:
         raise DeltaError(f"{folder}/delta.json lacks a setting or has one too many ({problem}). It was written by minidelta {about.get('minidelta', '?')}, this is {minidelta.__version__}.") from problem
     return delta
 
 
-def fill(parts: dict[str, nn.Module], model: nn.Module, values: dict[str, Tensor], backbone: str | None) -> None:
-    """Give freshly built parts the values that were read, if they were trained on this backbone.
+def check_backbone(model: nn.Module, trained_on: str) -> None:
+    """Refuse a backbone that a delta was not trained on.  Raises: DeltaError."""
+    if trained_on != (here := fingerprint(model)):
+        raise DeltaError(f"This delta was trained on another backbone: fingerprint {trained_on[:12]} in the file, {here[:12]} here. Load the model it was trained on, or say load_delta(..., check_backbone=False).")
 
-    Raises: DeltaError for another backbone, or for tensors that are missing, left over or of another shape.
+
+def fill(parts: dict[str, nn.Module], values: dict[str, Tensor]) -> None:
+    """Give freshly built parts the values that were read.
+
+    Raises: DeltaError for tensors that are missing, left over or of another shape.
     """
-    if backbone and backbone != (here := fingerprint(model)):
-        raise DeltaError(f"This delta was trained on another backbone: fingerprint {backbone[:12]} in the file, {here[:12]} here. Load the model it was trained on, or say load_delta(..., check_backbone=False).")
     wanted = {name: list(value.shape) for name, value in _named(parts).items()}
     found = {name: list(value.shape) for name, value in values.items()}
     wrong = [f"  {name}: {found.get(name, 'missing')} in the file, {wanted.get(name, 'absent')} here" for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]

@@ -6,6 +6,7 @@ names may lack "bert.", and LayerNorm may call its weight and bias gamma and bet
 
 import re
 
+from minidelta.errors import CheckpointError
 from minidelta.hub.names import ACTIVATION_NAMES, Weight, activation, check_traits, fill, is_tied, pair
 from minidelta.hub.weights import Stored
 from minidelta.model import TransformerConfig
@@ -51,7 +52,9 @@ def read_config(given: dict, stored: Stored) -> TransformerConfig:
 
 def write_config(config: TransformerConfig) -> dict:
     """Our configuration -> config.json."""
-    check_traits(config, TRAITS, "BERT")
+    check_traits(config, TRAITS, "BERT", head="mlm")
+    if not config.token_types:
+        raise CheckpointError("This model cannot be saved as BERT: it has no token types, a BERT has at least one.")
     names = {  # (masked words, next sentence) -> the transformers class with these heads
         (True, True): "BertForPreTraining",
         (True, False): "BertForMaskedLM",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 FAMILIES = {"bert": bert, "gpt2": gpt2, "t5": t5}  # model_type in config.json -> its translation
+GENERATION = ("eos_token_id", "pad_token_id", "decoder_start_token_id")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -52,6 +53,10 @@ def load_model(name_or_folder: str | Path, *, device: str | torch.device | None 
     folder = find_folder(name_or_folder)
     given = read_json(folder / "config.json")
     family = _family(given, folder)
+    if family is t5 and number_type == torch.float16:
+        raise ConfigError("T5's feed-forward exceeds what float16 can hold and turns into NaN; load it as bfloat16 or float32.")
+    if (folder / "generation_config.json").is_file():  # newer folders keep there which pieces begin, end and fill a text
+        given |= {key: value for key, value in read_json(folder / "generation_config.json").items() if key in GENERATION and value is not None}
     stored = Stored(folder, family.canonical)
     config = family.read_config(given, stored)
     with torch.device("meta"):  # shapes without numbers: all of them come from the file, and no random number is drawn

@@ -2,6 +2,7 @@
 
 Two habits of the first release live on in the files: a linear is a "Conv1D", stored as [d_in, d_out], and q, k and v
 are one linear, c_attn.  Both are undone here, so that the model can speak of q_proj, k_proj and v_proj.
+Of its three dropout rates, which are equal in every published checkpoint, resid_pdrop speaks for all.
 """
 
 import re
@@ -62,7 +63,7 @@ def write_config(config: TransformerConfig) -> dict:
         "resid_pdrop": config.dropout,
         "embd_pdrop": config.dropout,
         "attn_pdrop": config.dropout,
-        "tie_word_embeddings": config.tied,
+        "tie_word_embeddings": config.tied and config.lm_head is not None,
         **{key: getattr(config, key) for key in ("pad_token_id", "bos_token_id", "eos_token_id")},
     }
 

@@ -119,8 +119,12 @@ def activation(name: str, key: str) -> str:
     return ACTIVATIONS[name]
 
 
-def check_traits(config: TransformerConfig, traits: dict, family: str) -> None:
+def check_traits(config: TransformerConfig, traits: dict, family: str, head: str = "linear") -> None:
     """Before writing: the config must have every trait of the family, or the folder would tell a lie."""
     for name, expected in traits.items():
         if getattr(config, name) != expected:
             raise CheckpointError(f"This model cannot be saved as {family}: its {name} is {getattr(config, name)!r}, a {family} has {expected!r}.")
+    if family != "T5" and config.d_head * config.n_heads != config.d_model:
+        raise CheckpointError(f"This model cannot be saved as {family}: its {config.n_heads} heads are {config.d_head} wide, a {family} splits d_model {config.d_model} among them.")
+    if config.lm_head not in (None, head):
+        raise CheckpointError(f"This model cannot be saved as {family}: its lm_head is {config.lm_head!r}, a {family} has {head!r} or none.")

@@ -30,7 +30,7 @@ def read_config(given: dict, stored: Stored) -> TransformerConfig:
     whole = any(key.startswith("decoder.block.") for key in stored)
     # Old files say by `tie_word_embeddings` whether the head's input is shrunk; new ones have a word for it.
     scale = given.get("scale_decoder_outputs", theirs["tie_word_embeddings"])
-    headless = scale is False and "T5Model" in given.get("architectures", [])  # a bare version 1.1: its own head was left out
+    headless = scale is False and "T5Model" in (given.get("architectures") or [])  # a bare version 1.1: its own head was left out
     has_head = whole and ("lm_head.weight" in stored or not headless)
     table = next((name for name in ("shared.weight", *EMBEDDINGS) if name in stored), "shared.weight")
     tied = "lm_head.weight" not in stored or is_tied(stored, "lm_head.weight", table, theirs["tie_word_embeddings"], quietly=True)
@@ -76,6 +76,8 @@ def write_config(config: TransformerConfig) -> dict:
     check_traits(config, TRAITS, "T5")
     act = ACTIVATION_NAMES[config.activation]
     whole = config.shape == "encoder-decoder"
+    if config.lm_head and not whole:
+        raise CheckpointError("This model cannot be saved as T5: it is an encoder alone with a language-model head; give it lm_head=None.")
     names = {(True, True): "T5ForConditionalGeneration", (True, False): "T5Model", (False, False): "T5EncoderModel"}
     return {
         "model_type": "t5",

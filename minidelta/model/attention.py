@@ -26,8 +26,8 @@ def visible_keys(padding: Tensor | None, causal: bool, q_len: int, k_len: int, d
     tensor([[ True,  True, False],
             [ True,  True,  True]])
     """
-    if padding is not None and padding.size(1) != k_len:
-        raise ConfigError(f"attention_mask covers {padding.size(1)} tokens, and there are {k_len} to attend to; give one number per token, those in the cache included.")
+    if padding is not None and (padding.dim() != 2 or padding.size(1) != k_len):
+        raise ConfigError(f"attention_mask covers {padding.size(-1)} tokens, and there are {k_len} to attend to; give one number per token, those in the cache included.")
     real = None if padding is None else padding.bool()[:, None, None, :]  # [B,1,1,S]
     if not causal or q_len == 1:  # a single query is the newest and sees all
         return real

@@ -79,6 +79,9 @@ class TransformerConfig:
             object.__setattr__(self, "d_head", self.d_model // self.n_heads)
         if self.n_decoder_layers is None:
             object.__setattr__(self, "n_decoder_layers", self.n_layers)
+        if self.lm_head is None:
+            object.__setattr__(self, "tied", True)  # without a head there is nothing to tie or to scale: one way to say so
+            object.__setattr__(self, "scale_logits", False)
         if self.positions == "relative" and (self.relative_buckets < 4 or self.relative_max_distance <= self.relative_buckets // 2):
             raise ConfigError(
                 f"relative_buckets is {self.relative_buckets} with relative_max_distance {self.relative_max_distance}; "

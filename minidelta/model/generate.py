@@ -57,6 +57,10 @@ def generate(
     >>> gpt.generate(torch.tensor([[7, 8, 9]]), max_new_tokens=4).shape
     torch.Size([1, 7])
     """
+    if input_ids.dim() != 2 or not input_ids.size(1):
+        raise ConfigError(f"token ids of shape {tuple(input_ids.shape)} met; give [batch, tokens] with at least one token, a single text as a batch of one.")
+    if attention_mask is not None and attention_mask.shape != input_ids.shape:
+        raise ConfigError(f"attention_mask has the shape {tuple(attention_mask.shape)}, the token ids {tuple(input_ids.shape)}; give one number per token.")
     check(max_new_tokens, do_sample, temperature, top_k, top_p, num_beams, early_stopping)
     stops = model.config.eos_token_id if eos_token_id is None else eos_token_id
     stops = torch.tensor([] if stops is None else stops, dtype=torch.long, device=input_ids.device).flatten()

@@ -55,7 +55,8 @@ def make_norm(config: TransformerConfig) -> nn.Module:
 class FeedForward(nn.Module):
     """down(act(up(x))), or down(act(gate(x)) * up(x)) when gated (Shazeer 2020, GEGLU).
 
-    T5 also drops units between act and down while training; here dropout acts on the sublayer's result alone.
+    T5 also drops units between act and down and after its last norm while training; here dropout acts on embeddings and
+    on the sublayers' results alone.
     """
 
     def __init__(self, config: TransformerConfig):

@@ -143,6 +143,10 @@ class Transformer(Stack):
         """Look the token vectors up: [B,T] -> [B,T,D]."""
         if input_ids.dim() != 2:
             raise ConfigError(f"token ids of shape {tuple(input_ids.shape)} met; give [batch, tokens], a single text as a batch of one.")
+        if not input_ids.size(1):
+            raise ConfigError("a text without a single token met; give at least one (GPT: the end-of-text piece can begin a text).")
+        if input_ids.is_floating_point():
+            raise ConfigError(f"token ids of type {input_ids.dtype} met; they are whole numbers, so give torch.long.")
         try:
             return self.token_embedding(input_ids)
         except IndexError:

@@ -237,7 +237,30 @@ def test_bfloat16(method, shape):
     delta = build(method).attach(model)
     disturb(delta)
     outputs = model(**inputs(shape))
-    assert outputs.dtype == torch.bfloat16 and {p.dtype for p in delta.parameters()} == {torch.bfloat16}
+    assert outputs.dtype == torch.bfloat16 and {p.dtype for p in delta.parameters()} == {torch.float32}  # half precision cannot hold small steps
+
+
+def test_many_on_one_model_each_has_its_key(method, shape, monkeypatch):
+    model = tiny(shape)
+    assert [build(method).attach(model).key for _ in range(3)] == [method, f"{method}_2", f"{method}_3"]
+    monkeypatch.setattr(METHODS[method], "name", "of_two_words")
+    assert [build(method).attach(model).key for _ in range(2)] == ["of_two_words", "of_two_words_2"]
+
+
+def test_a_loaded_delta_knows_its_backbone_for_good(method, shape, tmp_path):
+    home, other = tiny(shape), tiny(shape, seed=1)
+    build(method).attach(home).save(tmp_path)
+    home.deltas[0].detach()
+    delta = load_delta(tmp_path).attach(home)
+    delta.detach()
+    with pytest.raises(DeltaError, match="another backbone"):
+        delta.attach(other)
+    delta.attach(home)  # its own one it knows again
+
+
+def test_a_model_without_sites(method, shape):
+    with pytest.raises(DeltaError, match="A Linear has no sites"):
+        build(method).attach(nn.Linear(2, 2))
 
 
 def test_misuse_says_what_to_do(method, shape):

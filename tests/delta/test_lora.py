@@ -1,5 +1,7 @@
 """LoRA by hand on 2x3 numbers, and against PEFT: the same outputs and the same gradients."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,7 @@ from minidelta.delta import LoRA, load_delta
 from minidelta.delta.lora import LowRank
 from minidelta.delta.targets import find_sites
 from minidelta.errors import DeltaError
+from minidelta.train import fit
 from tests.delta.tiny import inputs, tiny
 
 
@@ -173,3 +176,19 @@ def test_equals_peft_in_outputs_and_gradients(family, tmp_path):
     twin.merge_adapter()
     torch.testing.assert_close(model(**batch)[real], merged[real], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(model(**batch)[real], twin(**batch).logits[real], atol=1e-5, rtol=1e-5)
+
+
+def test_a_half_precision_backbone_trains_at_the_default_rate():
+    """Adam's second moment underflows in float16: the delta stays in float32."""
+    model = tiny("decoder").to(torch.float16)
+    delta = LoRA().attach(model)
+    ids = torch.randint(1, 50, (4, 8), generator=torch.Generator().manual_seed(0))
+    loss = lambda _: torch.nn.functional.cross_entropy(model(ids[:, :-1]).float().flatten(0, 1), ids[:, 1:].flatten())  # noqa: E731
+    history = fit(loss, lambda n: None, delta.groups(), steps=60, lr=delta.learning_rate)
+    assert history.losses[-1] < history.losses[0]
+
+
+@pytest.mark.parametrize("alpha", ["16", math.nan, 0, -1.0])
+def test_an_alpha_that_cannot_be(alpha):
+    with pytest.raises(DeltaError, match="alpha is"):
+        LoRA(alpha=alpha)

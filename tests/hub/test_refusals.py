@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from minidelta.errors import CheckpointError, ConfigError, MinideltaError
 from minidelta.hub import load_model, save_pretrained
+from minidelta.model import Transformer, bert_config, gpt2_config, t5_config
 from tests.hub.oracle import case, edit
 
 
@@ -200,3 +201,37 @@ def test_a_place_that_cannot_be_written(bert, tmp_path):
     with pytest.raises(ConfigError, match="dtype 'int8'"):
         save_pretrained(load_model(bert, device="cpu"), tmp_path / "new", dtype="int8")
     assert json.loads((bert / "config.json").read_text())["model_type"] == "bert"
+
+
+# --- saving -------------------------------------------------------------------------------------------------------
+
+TINY = {"vocab_size": 61, "d_model": 24, "n_layers": 1, "n_heads": 3, "d_ff": 40}
+
+
+@pytest.mark.parametrize(
+    "config, complaint",
+    [
+        (gpt2_config(**TINY, lm_head="mlm"), "its lm_head is 'mlm', a GPT-2 has 'linear' or none"),
+        (t5_config(**TINY, lm_head="mlm"), "its lm_head is 'mlm', a T5 has 'linear' or none"),
+        (bert_config(**TINY, lm_head="linear"), "its lm_head is 'linear', a BERT has 'mlm' or none"),
+        (gpt2_config(**TINY, d_head=5), "its 3 heads are 5 wide, a GPT-2 splits d_model 24 among them"),
+        (bert_config(**TINY, d_head=5), "its 3 heads are 5 wide, a BERT splits d_model 24 among them"),
+        (bert_config(**TINY, token_types=0), "it has no token types"),
+        (t5_config(**TINY, shape="encoder"), "an encoder alone with a language-model head"),
+    ],
+)
+def test_what_a_folder_cannot_say_is_not_written(config, complaint, tmp_path):
+    with pytest.raises(CheckpointError, match=re.escape(complaint)):
+        save_pretrained(Transformer(config, seed=0), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("config", [gpt2_config(**TINY, lm_head=None), t5_config(**TINY, lm_head=None), bert_config(**TINY, lm_head=None), t5_config(**TINY, shape="encoder", lm_head=None)])
+def test_a_bare_model_comes_back_bare(config, tmp_path):
+    save_pretrained(Transformer(config, seed=0), tmp_path)
+    back = load_model(tmp_path, device="cpu").config
+    assert (back.lm_head, back.shape, back.tied) == (None, config.shape, True)
+
+
+def test_neither_a_name_nor_a_folder():
+    assert "named by a string or a path" in refusal(None)

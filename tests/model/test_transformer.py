@@ -289,6 +289,15 @@ def test_bad_inputs():
         gpt(ids[:, :3] - 101)
     with pytest.raises(ConfigError, match=r"shape \(3,\) met"):
         gpt(ids[0, :3])
+    for wrong in (ids[0, :3], ids[:, :0]):
+        with pytest.raises(ConfigError, match="at least one"):
+            gpt.generate(wrong)
+    with pytest.raises(ConfigError, match="without a single token"):
+        gpt(ids[:, :0])
+    with pytest.raises(ConfigError, match="whole numbers"):
+        gpt(ids[:, :3].float())
+    with pytest.raises(ConfigError, match="one number per token"):
+        gpt.generate(ids[:, :3], ids[:, :2])
     with pytest.raises(ConfigError, match="attention_mask covers 9 tokens, and there are 8"):
         t5.decode(ids, t5.encode(ids[:, :8]), ids)
     with pytest.raises(ConfigError, match="attention_mask covers 4 tokens, and there are 3"):

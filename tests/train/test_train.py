@@ -185,3 +185,38 @@ def test_nothing_to_train():
     other = torch.zeros(1, requires_grad=True)
     with pytest.raises(ConfigError, match="does not depend"):
         fit(loss, batch_at, [other], steps=1, lr=0.1)
+
+
+def test_a_rate_of_zero_is_zero():
+    still, moving = (torch.ones(2, requires_grad=True) for _ in range(2))
+    fit(lambda _: still.sum() + moving.sum(), lambda n: None, [{"params": [still], "lr": 0.0}, {"params": [moving]}], steps=2, lr=0.1, optimizer="sgd")
+    assert torch.equal(still, torch.ones(2)) and not torch.equal(moving, torch.ones(2))
+
+
+def test_a_validation_that_failed_is_never_the_best():
+    figures = iter([math.nan, 0.5, 0.9, 0.8])
+    net, loss, batch_at = regression()
+    history = fit(loss, batch_at, net.parameters(), steps=4, lr=0.01, every=1, patience=3, validate=lambda: next(figures))
+    assert history.best_step == 3
+
+
+def test_figures_may_be_tensors_but_not_nothing(tmp_path):
+    net, loss, batch_at = regression()
+    history = fit(loss, batch_at, net.parameters(), steps=2, lr=0.01, every=1, validate=lambda: {"loss": torch.tensor(1.5)}, checkpoint=tmp_path)
+    assert History.from_json(history.to_json()).validations == [(1, {"loss": 1.5}), (2, {"loss": 1.5})]
+    with pytest.raises(ConfigError, match="empty dictionary"):
+        fit(loss, batch_at, net.parameters(), steps=2, lr=0.01, validate=dict)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("")
+    net, loss, batch_at = regression()
+    with pytest.raises(CheckpointError, match="cannot hold the training state"):
+        fit(lambda batch: pytest.fail("a step was made"), batch_at, net.parameters(), steps=2, lr=0.01, checkpoint=tmp_path / "file" / "deeper")
+
+
+@pytest.mark.parametrize("wrong", [{"steps": "10"}, {"lr": None}, {"lr": "0.1"}])
+def test_settings_of_another_kind(wrong):
+    net, loss, batch_at = regression()
+    with pytest.raises(ConfigError):
+        fit(loss, batch_at, net.parameters(), **{"steps": 2, "lr": 0.1} | wrong)
