@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `minidelta`; default those of the process.
     Returns: the exit code: 0 well, 1 `doctor` found something wrong, 2 a mistake to mend, 130 interrupted.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter shows its number
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -78,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:  # a full disk, a folder that may not be read: what no one closer to it has put into words
+        print(f"minidelta: {problem.strerror or problem}{f': {problem.filename}' if problem.filename else ''}", file=sys.stderr)
+        return 2
 
 
 # -- the commands --------------------------------------------------------------------------------------------
@@ -133,7 +138,7 @@ def _run(options: argparse.Namespace) -> int:
     result = run.run(
         options.model, task, options.method,
         shots=options.shots, seed=options.seed, steps=options.steps, lr=options.lr, batch_size=options.batch_size,
-        representation=options.representation, out=options.out, from_scratch=options.from_scratch,
+        representation=options.representation, columns=columns, out=options.out, from_scratch=options.from_scratch,
     )  # fmt: skip
     result["task"] = options.task
     _answer(options, result, run.report(result))
@@ -147,10 +152,10 @@ def _predict(options: argparse.Namespace) -> int:
         raise ConfigError("both a text and --file were given; give one of them")
     if options.text is None and not options.file and sys.stdin.isatty():
         raise ConfigError('no text was given; write it after the run, "like this", or use --file, or a pipe')
-    examples, skipped = run.texts(options.text, options.text_b, options.file, sys.stdin)
+    examples, skipped = run.texts(options.text, options.text_b, options.file, sys.stdin, run.kept_columns(options.run))
     for line in skipped:
         print(f"left out: {line}", file=sys.stderr)
-    answers = run.predict(options.run, examples)
+    answers = run.predict(options.run, examples, options.choices)
     _answer(options, answers[0] if options.text is not None else answers, "\n".join(map(run.sentence, answers)))
     return 0
 
@@ -218,7 +223,7 @@ def _parser() -> _Parser:
 
     lab = add("lab", _lab, "open the course in JupyterLab")
     lab.add_argument("--no-browser", action="store_true", help="only print the address")
-    lab.add_argument("--port", type=_natural, default=8888, help="port to listen on (default 8888)")
+    lab.add_argument("--port", type=_port, default=8888, help="port to listen on (default 8888)")
 
     listing = add("list", _list, "list what there is")
     listing.add_argument("what", choices=LISTS, metavar="WHAT", help=" | ".join(LISTS))
@@ -244,13 +249,14 @@ def _parser() -> _Parser:
     predict = add("predict", _predict, "label texts with a model that `run --out` kept")
     predict.add_argument("--run", required=True, type=Path, metavar="DIR", help="the folder of the run")
     predict.add_argument("text", nargs="?", help="one text; without it, --file or one text a line from standard input")
-    predict.add_argument("--text-b", help="the second text of a pair")
+    predict.add_argument("--text-b", help="the second text of a pair, or the question about a passage")
+    predict.add_argument("--choices", nargs="+", metavar="C", help="what to choose from, for a choice task")
     predict.add_argument("--file", type=Path, help="a .jsonl, .csv or .tsv file with `text`, or a text file with one text a line")
 
     pretrain = add("pretrain", _pretrain, "pre-train a model on the embedded language or on your text", lambda options: "the run is kept; the same command goes on from its last saved step")
     pretrain.add_argument("name", metavar="NAME", help="such as bert-nano, gpt-micro, t5-mini")
     pretrain.add_argument("--corpus", type=Path, metavar="FILE", help="a UTF-8 text file instead of the embedded language")
-    pretrain.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: the embedded place, else ./checkpoints)")
+    pretrain.add_argument("--out", type=Path, metavar="DIR", help="where to write (default ./checkpoints/NAME; load it from there with --model ./checkpoints/NAME)")
     pretrain.add_argument("--steps", type=_natural, help="updates of about 2,048 tokens (default: the recipe's)")
     pretrain.add_argument("--seed", type=_whole, default=0)
     pretrain.add_argument("--threads", type=_natural, help="CPU threads")
@@ -270,6 +276,12 @@ def _unfinished(out: Path | None) -> str:
 def _natural(word: str) -> int:
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number of at least 1")
+    return int(word)
+
+
+def _port(word: str) -> int:
+    if not word.isdecimal() or not 1 <= int(word) <= 65535:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a port from 1 to 65535")
     return int(word)
 
 

@@ -4,6 +4,7 @@
     words and, for a person's own data, the same model from random weights
 """
 
+import hashlib
 import json
 import shutil
 import time
@@ -23,7 +24,6 @@ from minidelta.evaluate import evaluate
 from minidelta.finetune import Learner, learner_for, load_run, read_example, save_run, train_task
 from minidelta.hub import load_model, load_tokenizer
 from minidelta.model import Transformer
-from minidelta.world import TASKS
 
 TOLD = 10  # skipped records that are printed one by one
 
@@ -39,6 +39,7 @@ def run(
     lr: float | None = None,
     batch_size: int | None = None,
     representation: str | None = None,
+    columns: Columns = Columns(),
     out: Path | None = None,
     from_scratch: bool | None = None,
 ) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def run(
         seed: of order, dropout and new weights.
         steps, lr, batch_size: None for the tested defaults.
         representation: of the pair of entities, for relation extraction with BERT; None: entity-start.
+        columns: what the task's file calls its columns; kept for `predict --file`.
         out: folder to keep the trained model in; an interrupted run in it goes on where it was.
         from_scratch: also train the same model from random weights, in full; None: only for a person's own data.
     Returns: model, task, method, shots, seed, metric, score, majority, trainable, total, steps, seconds, device, and
@@ -63,7 +65,7 @@ def run(
     started = time.perf_counter()
     settings = {"steps": steps, "lr": lr, "seed": seed} | ({"batch_size": batch_size} if batch_size else {})
     form = {"representation": representation} if representation else {}
-    asked = settings | form | {"model": model_name, "task": task.name, "method": method, "shots": shots, "train": len(task.train)}
+    asked = settings | form | {"model": model_name, "task": task.name, "method": method, "shots": shots, "examples": _digest(task)}
     working = _working_folder(out, asked) if out else None
 
     model, tokenizer = load_model(model_name), load_tokenizer(model_name)
@@ -79,25 +81,36 @@ def run(
         "bag_of_words": None if task.kind in NO_BAG else evaluate(bag_of_words(task), task.test, task.metric),
         "from_scratch": None, "trainable": result.trainable, "total": result.total, "steps": result.steps,
         "seconds": round(seconds, 1), "device": str(model.device), "train": len(task.train), "test": len(task.test),
-        "skipped": len(task.skipped), "out": str(out) if out else None, **form,
+        "truncated": result.truncated, "unreadable": result.unreadable, "skipped": len(task.skipped),
+        "left_out": list(map(str, task.skipped)), "out": str(out) if out else None, **form,
     }  # fmt: skip
-    if out:
-        save_run(out, learner, model_name=model_name, method=method, delta=delta, result=answer)
-        shutil.rmtree(working)
-    if from_scratch or (from_scratch is None and task.name not in TASKS):
-        answer["from_scratch"] = _from_scratch(learner, task, settings)
+
+    def keep() -> None:
         if out:
-            save_run(out, learner, model_name=model_name, method=method, delta=delta, result=answer)
+            save_run(out, learner, model_name=model_name, method=method, delta=delta, columns=vars(columns), result=answer)
+
+    keep()
+    if from_scratch or (from_scratch is None and not task.built_in):
+        answer["from_scratch"] = _from_scratch(learner, task, settings, working and working / "from-scratch")
+        keep()
+    if working:
+        shutil.rmtree(working)
     return answer
 
 
-def _from_scratch(learner: Learner, task: Task, settings: dict[str, Any]) -> float:
+def _digest(task: Task) -> str:
+    """What distinguishes one set of training examples from another: an interrupted run goes on with the same only."""
+    texts = (repr((example.text, example.text_b, example.label, sorted(example.meta.items()))) for example in task.train)
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _from_scratch(learner: Learner, task: Task, settings: dict[str, Any], working: Path | None) -> float:
     """The test score of the same architecture with random weights, trained in full for as many steps."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings["seed"])
         model = Transformer(learner.model.config).to(learner.model.device)
     newcomer = learner_for(model, learner.tokenizer, task, seed=settings["seed"])
-    return train_task(newcomer, task, "full", **settings | {"lr": None}).score
+    return train_task(newcomer, task, "full", checkpoint=working, **settings | {"lr": None}).score
 
 
 def _working_folder(out: Path, asked: dict[str, Any]) -> Path:
@@ -142,6 +155,10 @@ def report(result: dict[str, Any]) -> str:
     lines += [f"  {name:{width}}  {score:.3f}" for name, score in rows]
     share = result["trainable"] / result["total"]
     lines.append(f"{result['trainable']:,} of {result['total']:,} parameters trained ({share:.2%}) in {result['steps']:,} steps, {result['seconds']:.0f} s on {result['device']}")
+    if result["truncated"]:
+        lines.append(f"{result['truncated']:,} texts were longer than the model reads, and were cut at the end")
+    if result["unreadable"]:
+        lines.append(f"{result['unreadable']:,} test answers could not be read, and count as wrong")
     if result["out"]:
         lines.append(f'kept in {result["out"]}: minidelta predict --run {result["out"]} "..."')
     return "\n".join(lines)
@@ -150,7 +167,7 @@ def report(result: dict[str, Any]) -> str:
 # -- predict -------------------------------------------------------------------------------------------------
 
 
-def texts(text: str | None, text_b: str | None, file: Path | None, stream: TextIO) -> tuple[list[Example], list[Skipped]]:
+def texts(text: str | None, text_b: str | None, file: Path | None, stream: TextIO, columns: Columns = Columns()) -> tuple[list[Example], list[Skipped]]:
     """The texts to label: one from the command line, those of a file, or one a line from a stream.
 
     Raises: DataError for an empty text, a file that cannot be read, or when no text is left.
@@ -159,12 +176,33 @@ def texts(text: str | None, text_b: str | None, file: Path | None, stream: TextI
     if text is not None:
         examples = [Example(text, text_b)]
     elif file and file.suffix.lower() in ENDINGS:
-        examples, skipped = read_examples(file, Columns(), labelled=False)
+        examples, skipped = read_examples(file, columns, labelled=False)
     else:
         examples, skipped = _plain_lines(file, text_b, stream)
-    if not examples or not examples[0].text.strip():
-        raise DataError("the text is empty" if text is not None else f"no text to label in {file or 'the standard input'}")
+    if not examples or not (examples[0].text.strip() or text_b):  # a question may stand without a passage
+        reason = f" ({skipped[0]})" if skipped else ""
+        raise DataError("the text is empty" if text is not None else f"no text to label in {file or 'the standard input'}{reason}")
+    for example in examples:
+        if not _writable(example.text) or not _writable(example.text_b or ""):
+            raise DataError("the text is not UTF-8; convert it, and try again")
     return examples, skipped
+
+
+def kept_columns(folder: Path) -> Columns:
+    """What the file that a run was trained on calls its columns; the usual names if the run does not say."""
+    try:
+        return Columns(**json.loads((folder / "run.json").read_text(encoding="utf-8"))["columns"])
+    except (OSError, ValueError, KeyError, TypeError):  # no such run: `predict` says it better
+        return Columns()
+
+
+def _writable(text: str) -> bool:
+    """Whether a text is whole: bytes that were not UTF-8 arrive from a terminal as half characters."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain_lines(file: Path | None, text_b: str | None, stream: TextIO) -> tuple[list[Example], list[Skipped]]:
@@ -180,24 +218,25 @@ def _plain_lines(file: Path | None, text_b: str | None, stream: TextIO) -> tuple
     return examples, [Skipped(name, number, reason) for number, reason in reasons.items() if reason]
 
 
-def predict(folder: Path, examples: Iterable[Example]) -> list[dict[str, Any]]:
+def predict(folder: Path, examples: Iterable[Example], choices: list[str] | None = None) -> list[dict[str, Any]]:
     """Answer texts with a kept run.
 
     Args:
         folder: written by `run(out=...)`.
         examples: text and, where the task has one, text_b.
+        choices: of a choice task.
     Returns: for each text its label (or answer, or tags) and, where the task has labels, their probabilities.
     Raises: CheckpointError if the folder is not a run, DataError if a text lacks what the task needs.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; `minidelta run --out {folder}` makes one")
     kept = load_run(folder, load_delta=load_delta)
-    ready = [read_example(kept.learner.task, example.text, example.text_b) for example in examples]
+    ready = [read_example(kept.learner.task, example.text, example.text_b, choices) for example in examples]
     shares = _probabilities(kept.learner, ready)
     rows = []
     for example, answer, share in zip(ready, kept.predict(ready), shares):
-        if answer is None and share:  # it wrote words that are no label: take the label it finds likeliest
-            answer = max(share, key=share.get)
+        if choices and answer is not None:
+            answer = choices[answer]
         row = {"text": example.text, "text_b": example.text_b, "label": answer}
         rows.append(row | ({"probabilities": share} if share else {}))
     return rows
@@ -233,4 +272,5 @@ def sentence(row: dict[str, Any]) -> str:
     order = sorted(shares, key=lambda label: -shares[label])[:5] if shares else []
     bracket = "  (" + ", ".join(f"{label} {shares[label]:.3f}" for label in order) + ")" if order else ""
     label = " ".join(row["label"]) if isinstance(row["label"], list) else row["label"]
+    label = "(unreadable answer)" if label is None else label
     return f"{label}{bracket}  {row['text']}" + (f" | {row['text_b']}" if row["text_b"] else "")

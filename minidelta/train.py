@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -217,6 +217,8 @@ def fit(
             moves.step()
 
             done = step + 1
+            if on_step is not None:
+                on_step(done)  # before the state is saved: what it keeps is never missing after a resume
             validating = validate is not None and (done % every == 0 or done == steps)
             saving = state_file is not None and (done % save_every == 0 or done == steps)
             if done % log_every == 0 or done == steps or validating or saving:
@@ -241,8 +243,6 @@ def fit(
                 _save_state(state_file, settings, trained, moves, best, history, done)
             if bar is not None:
                 bar.update()
-            if on_step is not None:
-                on_step(done)
             if history.stopped_early:
                 break
     if bar is not None:
@@ -333,8 +333,11 @@ def _save_state(file: Path, settings: dict, trained: list[Tensor], moves: torch.
                 plain[f"{index}.{key}"] = value
     about = {"settings": settings, "done": done, "history": asdict(history), "plain": plain, "best": [best.figure, best.step, best.misses]}
     unfinished = file.with_suffix(".partial")
-    save_file({name: t.contiguous().clone() for name, t in tensors.items()}, unfinished, metadata={"minidelta": json.dumps(about)})
-    os.replace(unfinished, file)
+    try:
+        save_file({name: t.contiguous().clone() for name, t in tensors.items()}, unfinished, metadata={"minidelta": json.dumps(about)})
+        os.replace(unfinished, file)
+    except (OSError, SafetensorError) as problem:
+        raise CheckpointError(f"{file} cannot be written ({problem}). Make room, or choose another folder.") from None
 
 
 def _load_state(file: Path, settings: dict, trained: list[Tensor], moves: torch.optim.Optimizer, best: _Best) -> tuple[History, int]:

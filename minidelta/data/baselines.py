@@ -165,7 +165,12 @@ def _descend(loss: Callable[[], Tensor], weight: Tensor, bias: Tensor, count: in
         value.backward()
         return value
 
-    optimizer.step(closure)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # tiny tensors: two threads wait for each other longer than they work
+    try:
+        optimizer.step(closure)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _most_common(values: Any) -> Any:

@@ -132,7 +132,7 @@ def _label(value: Any, name: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    names = {type(None): "null", bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    names = {str: "a string", type(None): "null", bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "an object"}
     return names.get(type(value), type(value).__name__)
 
 
@@ -203,7 +203,7 @@ def _table_rows(path: Path, kind: str, columns: Columns, labelled: bool) -> Iter
     header = [name.strip() for name in header]
     missing = [name for name in (columns.text, *([columns.label] if labelled else [])) if name not in header]
     if missing:
-        raise DataError(f"{path}: no column {missing[0]!r}; the header has {', '.join(map(repr, header))}")
+        raise DataError(f"{path}: no column {missing[0]!r}; the header has {', '.join(map(repr, header))}; --text-column and --label-column name others")
     if len(set(header)) < len(header):
         raise DataError(f"{path}: the header names a column twice: {', '.join(header)}")
     for number, last, row in parsed:

@@ -36,6 +36,7 @@ class Task:
         prefix: the words a text-to-text model is told first ("sentiment").
         noise: the share of wrong labels that a built-in task states it contains.
         symmetric: whether the two texts of a pair may be exchanged, as in a paraphrase task.
+        built_in: whether it belongs to the embedded world.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Task:
     prefix: str = ""
     noise: float = 0.0
     symmetric: bool = False
+    built_in: bool = False
 
 
 def load_task(
@@ -99,9 +101,14 @@ def load_task(
 
 
 def _path(source: Any) -> Path:
+    if not isinstance(source, (str, Path)) or not str(source):
+        raise TaskError(f"A task is a name, a file or a folder, and {source!r} is none of them. {near_misses('', world.TASKS)}")
     path = Path(source)
-    if path.exists():
-        return path
+    try:
+        if path.exists():
+            return path
+    except OSError as problem:  # such as a name that is too long
+        raise DataError(f"{str(source)[:80]}: cannot be looked up ({problem.strerror})") from None
     if path.suffix.lower() in ENDINGS or "/" in str(source):
         raise DataError(f"{source}: no such file or folder")
     raise TaskError(f"no task, file or folder is called {str(source)!r}. {near_misses(str(source), world.TASKS)}")
@@ -113,7 +120,7 @@ def _built_in(name: str) -> Task:
     train, validation, test = (list(_world_examples(name, part)) for part in ("train", "validation", "test"))
     return Task(
         name, info.kind, tuple(info.labels), info.metric, train, validation, test,
-        description=info.description, prefix=info.prefix, noise=info.noise, symmetric=info.symmetric,
+        description=info.description, prefix=info.prefix, noise=info.noise, symmetric=info.symmetric, built_in=True,
     )  # fmt: skip
 
 

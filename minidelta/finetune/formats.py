@@ -13,6 +13,8 @@ GPT reads the text (and the question, or "=>") and goes on writing.
 """
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from minidelta.data import Example, Task
@@ -70,12 +72,30 @@ def read_answer(task: Task, example: Example, text: str) -> Any:
     ('positive', None)
     """
     if task.kind in ("classification", "relation"):
-        return next((label for label in task.labels if plain(label) == plain(text)), None)
+        found = _which(text, task.labels)
+        return None if found is None else task.labels[found]
     if task.kind == "choice":
-        return next((i for i, choice in enumerate(example.meta["choices"]) if plain(choice) == plain(text)), None)
+        return _which(text, example.meta["choices"])
     if task.kind == "tagging":
         return _read_tags(task, example.meta["tokens"], text)
     return text.strip()
+
+
+def _which(text: str, known: Sequence[str]) -> int | None:
+    """The place of the one that was written: letter by letter, else without signs if only one comes near.
+
+    >>> _which("-1", ["1", "-1"]), _which("Yes .", ["no", "yes"]), _which("c", ["c++", "c#"])
+    (1, 1, None)
+    """
+    for same in (_spelled, plain):
+        places = [place for place, one in enumerate(known) if same(one) == same(text)]
+        if len(places) == 1:
+            return places[0]
+    return None
+
+
+def _spelled(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def plain(text: str) -> str:

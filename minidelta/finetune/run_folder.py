@@ -78,6 +78,8 @@ def load_run(folder: str | Path, *, load_delta: Any = None, device: Any = None) 
     Raises: CheckpointError if the folder is no run or its files do not fit together.
     """
     folder = Path(folder)
+    if (folder / "unfinished").is_dir() and not (folder / "run.json").exists():
+        raise CheckpointError(f"{folder} holds an unfinished run. Give the command that began it once more; it goes on.")
     try:
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         card, method, settings = about["task"], about["method"], about["learner"]
@@ -124,10 +126,10 @@ def read_example(task: Task, text: str, text_b: str | None = None, choices: list
         return _marked(text)
     if task.kind == "choice":
         if not choices or not text_b:
-            raise DataError(f"The task {task.name!r} needs a question and choices. Give text_b and at least two choices.")
+            raise DataError(f"The task {task.name!r} needs a question and choices. Give them: --text-b and --choices (text_b and choices in Python).")
         return Example(text, text_b, meta={"choices": list(choices)})
     if task.kind == "extraction" and not text_b:
-        raise DataError(f"The task {task.name!r} needs a question about the passage. Give it as text_b.")
+        raise DataError(f"The task {task.name!r} needs a question about the passage. Give it with --text-b (text_b in Python).")
     return Example(text, text_b)
 
 

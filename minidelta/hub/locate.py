@@ -54,7 +54,7 @@ def find_folder(name_or_folder: str | Path, weights: bool = True) -> Path:
     Returns: a folder on this machine.
     Raises:  CheckpointError if there is no such folder or name, or if the hub cannot be reached.
     """
-    if not isinstance(name_or_folder, (str, Path)):
+    if not isinstance(name_or_folder, (str, Path)) or not str(name_or_folder):
         raise CheckpointError(f"A model is named by a string or a path, and {name_or_folder!r} is neither. {_known('')}")
     folder, name = Path(name_or_folder).expanduser(), str(name_or_folder)
     if name_or_folder in embedded_models():

@@ -112,5 +112,5 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
                 os.replace(file, folder / file.name)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be written ({error}); choose a folder that you may write to.") from error

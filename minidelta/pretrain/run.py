@@ -15,7 +15,6 @@ import torch
 from minidelta.errors import CheckpointError, ConfigError, near_misses
 from minidelta.hub import save_pretrained, train_tokenizer
 from minidelta.hub.device import device as choose_device
-from minidelta.hub.locate import EMBEDDED
 from minidelta.model import Transformer
 from minidelta.pretrain.causal import CausalLM
 from minidelta.pretrain.corpus import FileCorpus, WorldCorpus, take
@@ -87,8 +86,8 @@ def pretrain(
         name: a line of RECIPES, such as "bert-micro".
         corpus: a text file (UTF-8; paragraphs between blank lines, or one document a line) to learn from instead of
             the embedded world; the tokenizer is then trained on it as well.
-        folder: where to write.  Default: the embedded checkpoint of that name where the kit's folder can be
-            written and no corpus is given, else ./checkpoints/NAME or ./checkpoints/NAME-CORPUS.
+        folder: where to write; default ./checkpoints/NAME, or ./checkpoints/NAME-CORPUS.  The embedded model of that
+            name stays as it is.
         steps: updates of about 2,048 tokens; default the recipe's.
         seed: of the weights, the documents and the masks.
         threads: CPU threads; default torch's own.
@@ -106,12 +105,13 @@ def pretrain(
     recipe = _check(name, steps, seed, threads)
     source = WorldCorpus() if corpus is None else FileCorpus(corpus)
     steps = steps or recipe.steps
-    folder = (Path(folder).expanduser() if folder else _default_folder(name, source)).absolute()
+    default = Path("checkpoints") / (name if corpus is None else f"{name}-{source.name}")
+    folder = (Path(folder).expanduser() if folder else default).absolute()
     settings = {"name": name, "steps": steps, "seed": seed, "corpus": source.name, "version": source.version}
     working = _working_folder(folder, settings, resume)
 
     tokenizer = train_tokenizer(recipe.family, source.texts(), recipe.vocabulary)
-    objective = OBJECTIVES[recipe.family](tokenizer)
+    objective = OBJECTIVES[recipe.family](tokenizer, **recipe.objective)
     batches = Batches(source, tokenizer, objective, seed, recipe.tokens)
     where = choose_device(device)
     with torch.random.fork_rng(devices=[]):
@@ -165,22 +165,19 @@ def _check(name: str, steps: int | None, seed: int, threads: int | None) -> Reci
     for what, value in (("steps", steps), ("threads", threads)):
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ConfigError(f"{what} is {value!r}; give a whole number of at least 1, or leave it out.")
+    if (threads or 1) > (os.cpu_count() or 1):
+        raise ConfigError(f"threads is {threads}, and this machine has {os.cpu_count()} cores; give at most so many, or leave it out.")
     if not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ConfigError(f"seed is {seed!r}; give a whole number from 0 to 2147483647.")
     return RECIPES[name]
 
 
-def _default_folder(name: str, source: WorldCorpus | FileCorpus) -> Path:
-    """The embedded checkpoint's own place if it can be written; a model of another corpus never goes there."""
-    if isinstance(source, FileCorpus):
-        return Path("checkpoints") / f"{name}-{source.name}"
-    writable = os.access(EMBEDDED if EMBEDDED.exists() else EMBEDDED.parent, os.W_OK)
-    return EMBEDDED / name if writable else Path("checkpoints") / name
-
-
 def _working_folder(folder: Path, settings: dict, resume: bool) -> Path:
     """Make, or find again, the place of an unfinished run: `.NAME.run` beside the folder."""
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in OURS) if folder.is_dir() else []
+    try:
+        foreign = sorted(path.name for path in folder.iterdir() if path.name not in OURS) if folder.is_dir() else []
+    except OSError as problem:
+        raise CheckpointError(f"{folder} cannot be looked into ({problem.strerror}). Choose another folder.") from None
     if foreign or folder.is_file():
         raise CheckpointError(f"{folder} holds something else than a model ({', '.join(foreign[:3]) or 'it is a file'}), and would be replaced. Choose another folder.")
     working = folder.with_name(f".{folder.name}.run")
@@ -195,10 +192,10 @@ def _working_folder(folder: Path, settings: dict, resume: bool) -> Path:
     except OSError as problem:
         raise CheckpointError(f"{folder.parent} cannot be written ({problem.strerror}). Choose another folder.") from None
     except json.JSONDecodeError:
-        raise CheckpointError(f"{note} is damaged. Start afresh with resume=False.") from None
+        raise CheckpointError(f"{note} is damaged. Start afresh with --fresh (resume=False).") from None
     if there != settings:
         differing = [f"{key}: {there.get(key)} there, {value} now" for key, value in settings.items() if there.get(key) != value]
-        raise CheckpointError(f"{working} holds an unfinished run with other settings. Repeat those, or start afresh with resume=False.\n  " + "\n  ".join(differing))
+        raise CheckpointError(f"{working} holds an unfinished run with other settings. Repeat those, or start afresh with --fresh (resume=False).\n  " + "\n  ".join(differing))
     return working
 
 

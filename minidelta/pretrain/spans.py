@@ -3,6 +3,9 @@
 Raffel et al. 2020, section 3.1.4:  15 % of the tokens are dropped in spans of 3 on average.  Each span leaves a sentinel
 in the source; the target lists each sentinel followed by what it stands for, then a last sentinel:
     source  the <extra_id_0> is <extra_id_1> .        target  <extra_id_0> cheese <extra_id_1> good <extra_id_2>
+Where documents are short, spans alone teach the decoder little: one token in seven is a target, and the encoder is hardly
+asked.  So half of the rows want the whole text back, spans filled in (the "BERT-style" objective of section 3.3.1):
+    source  the <extra_id_0> is <extra_id_1> .        target  the cheese is good .
 Documents that have a text-to-text form (translation, questions, ...) are used in that form half of the time, as T5's
 pre-training mixes in its tasks (section 3.5.3).
 """
@@ -22,13 +25,14 @@ class SpanCorruption:
 
     Args:
         tokenizer: a t5 tokenizer with sentinels <extra_id_0>, <extra_id_1>, ...
-        rate: share of the tokens to drop.
+        rate: share of the tokens to drop; the paper's is 15 %.
         span: mean length of a span, in tokens.
         pairs: share of the documents with a text-to-text form that are used in it.
+        whole: share of the other rows whose target is the whole text.
     """
 
-    def __init__(self, tokenizer, rate: float = 0.15, span: float = 3.0, pairs: float = 0.5) -> None:
-        self.tokenizer, self.rate, self.span, self.pairs = tokenizer, rate, span, pairs
+    def __init__(self, tokenizer, rate: float = 0.25, span: float = 3.0, pairs: float = 0.5, whole: float = 0.5) -> None:
+        self.tokenizer, self.rate, self.span, self.pairs, self.whole = tokenizer, rate, span, pairs, whole
         self.pad, self.end = tokenizer.pad_token_id, tokenizer.eos_token_id
         vocabulary, self.sentinels = tokenizer.get_vocab(), []
         while f"<extra_id_{len(self.sentinels)}>" in vocabulary:
@@ -65,6 +69,7 @@ class SpanCorruption:
 
         Args:    ids: the text's tokens.
         Returns: (source, target), both without </s>; an empty target if the text is too short to lose anything.
+            The target is the spans, or in a share `whole` of the calls the text.
         """
         dropped = min(max(1, round(len(ids) * self.rate)), len(ids) - 1)
         if dropped < 1:
@@ -77,6 +82,8 @@ class SpanCorruption:
             source += [*ids[at : at + kept], sentinel]
             target += [sentinel, *ids[at + kept : at + kept + lost]]
             at += kept + lost
+        if rng.random() < self.whole:
+            return source + ids[at:], ids
         return source + ids[at:], [*target, self.sentinels[spans]]
 
     def _strip(self, rows: list[tuple[list[int], list[int]]]) -> Strip:

@@ -1,6 +1,6 @@
 """Documents of the world: what models read in pre-training.
 
-Thirteen kinds, mixed by `MIX`.  All sentences are of the level `told`; all facts are facts of the population
+Eleven kinds, mixed by `MIX`.  All sentences are of the level `told`; all facts are facts of the population
 `told`.  Some documents have a text-to-text form as well (`pair`): a question with its passage, a phrase with its
 translation, a word with its meaning.  No document carries a label of a task; reviews and news close with lines that
 name the verdict or the topic in words ("rating : superb."), as reviews and news do.

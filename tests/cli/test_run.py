@@ -41,7 +41,8 @@ def test_every_family_and_method(family, method, folders, reviews, tmp_path, cap
     assert result["from_scratch"] is None and not (out / "unfinished").exists()
     assert result["trainable"] == result["total"] if method == "full" else result["trainable"] < result["total"]
     row, _ = answer(capsys, "predict", "--run", out, "the film was good")
-    assert row["label"] in ("pos", "neg") and abs(sum(row["probabilities"].values()) - 1) < 1e-3
+    assert row["label"] in (("pos", "neg", None) if family == "t5" else ("pos", "neg"))  # after 3 steps T5 may write anything
+    assert abs(sum(row["probabilities"].values()) - 1) < 1e-3
 
 
 def test_the_same_seed_gives_the_same_score_and_the_same_predictions(folders, reviews, tmp_path, capsys):
@@ -101,6 +102,9 @@ def test_a_table_in_words(folders, reviews, capsys):
         ({"--shots": "500"}, "500 examples per class were asked for"),
         ({"--strict": None}, "reviews.jsonl:121: 'text' is empty"),
         ({"--text-column": "words"}, "no 'words'"),
+        ({"--task": "x" * 300}, "x" * 80),
+        ({"--task": ""}, "A task is a name"),
+        ({"--model": ""}, "A model is named by"),
         ({"--lr": "1e30", "--steps": "20"}, ""),
     ],
     ids=lambda value: " ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else "",
@@ -144,3 +148,63 @@ def test_predict_reads_files(folders, reviews, tmp_path, capsys):
     (tmp_path / "lines.txt").write_text("\ufeffone\ntwo\n", encoding="utf-8")
     rows, _ = answer(capsys, "predict", "--run", out, "--file", tmp_path / "lines.txt")
     assert [row["text"] for row in rows] == ["one", "two"]
+
+
+def test_edited_data_begin_a_new_run(folders, reviews, tmp_path, capsys, monkeypatch):
+    """An interrupted run goes on with the same examples only."""
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text(reviews.read_text(encoding="utf-8"), encoding="utf-8")
+    words = ["run", "--model", str(folders["bert"]), "--task", str(mine), "--method", "head", "--steps", "4", "--no-from-scratch", "--out", str(tmp_path / "kept")]
+    train_task, seen = run.train_task, []
+
+    def stop(*arguments, **settings):
+        seen.append((settings["checkpoint"] / "training.safetensors").exists())
+        settings["on_step"] = lambda step: (_ for _ in ()).throw(KeyboardInterrupt) if step == 3 and len(seen) == 1 else None
+        return train_task(*arguments, **settings)
+
+    monkeypatch.setattr(run, "train_task", stop)
+    assert cli.main(words) == 130
+    mine.write_text(mine.read_text(encoding="utf-8").replace('"pos"', '"POS"'), encoding="utf-8")
+    assert cli.main(words) == 0 and seen == [False, False]
+
+
+def test_an_interruption_beside_the_rival_loses_nothing(folders, reviews, tmp_path, capsys, monkeypatch):
+    words = ["run", "--model", str(folders["bert"]), "--task", str(reviews), "--method", "head", "--steps", "4", "--json", "--out"]
+    whole, _ = answer(capsys, *words[:-2], "--out", tmp_path / "whole")
+    train_task = run.train_task
+
+    def stop(learner, task, method, *rest, **settings):
+        if method == "full":  # the rival from random weights
+            raise KeyboardInterrupt
+        return train_task(learner, task, method, *rest, **settings)
+
+    monkeypatch.setattr(run, "train_task", stop)
+    assert cli.main([*words, str(tmp_path / "parts")]) == 130
+    assert json.loads((tmp_path / "parts" / "run.json").read_text(encoding="utf-8"))["result"]["score"] == whole["score"], "what was finished is kept"
+    monkeypatch.setattr(run, "train_task", train_task)
+    capsys.readouterr()
+    parts, _ = answer(capsys, *words[:-2], "--out", tmp_path / "parts")
+    assert (parts["score"], parts["from_scratch"]) == (whole["score"], whole["from_scratch"])
+
+
+def test_predict_knows_the_columns_and_says_why_nothing_is_left(folders, tmp_path, capsys):
+    mine = tmp_path / "sentiment.csv"  # the name of a built-in task, yet a file of one's own
+    mine.write_text("review,stars\n" + "fine film,good\nbad film,poor\n" * 20, encoding="utf-8")
+    out = tmp_path / "kept"
+    result, _ = answer(capsys, "run", "--model", folders["bert"], "--task", mine, "--method", "head", "--steps", 1, "--text-column", "review", "--label-column", "stars", "--out", out)
+    assert result["from_scratch"] is not None
+    rows, _ = answer(capsys, "predict", "--run", out, "--file", mine)
+    assert len(rows) == 40
+    (tmp_path / "new.jsonl").write_text('{"review": ""}\n', encoding="utf-8")
+    assert "new.jsonl:1: 'review' is empty" in mistake(capsys, "predict", "--run", str(out), "--file", str(tmp_path / "new.jsonl"))
+    assert "not UTF-8" in mistake(capsys, "predict", "--run", str(out), "caf\udce9")
+
+
+def test_long_texts_and_choices(folders, tmp_path, capsys):
+    mine, out = tmp_path / "long.jsonl", tmp_path / "kept"
+    mine.write_text("".join(json.dumps({"text": "fine " * 900 if i == 3 else f"film {i}", "label": "ab"[i % 2]}) + "\n" for i in range(40)), encoding="utf-8")
+    assert cli.main(["run", "--model", str(folders["bert"]), "--task", str(mine), "--method", "head", "--steps", "1", "--no-from-scratch"]) == 0
+    assert "1 texts were longer than the model reads" in capsys.readouterr().out
+    answer(capsys, "run", "--model", folders["bert"], "--task", "analogy", "--method", "head", "--shots", 4, "--steps", 1, "--out", out)
+    row, _ = answer(capsys, "predict", "--run", out, "", "--text-b", "Dog is to puppy as cat is to what?", "--choices", "kitten", "foal")
+    assert row["label"] in ("kitten", "foal")

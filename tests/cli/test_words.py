@@ -65,7 +65,7 @@ def test_every_command_has_help_with_examples(command, capsys):
         (["pretrain"], "required: NAME"),
         (["pretrain", "bert-huge"], "There is no recipe 'bert-huge'"),
         (["pretrain", "bert-nano", "--corpus", "nowhere.txt", "--out", "x"], "nowhere.txt"),
-        (["lab", "--port", "many"], "'many' is not a whole number"),
+        (["lab", "--port", "many"], "'many' is not a port"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
 )

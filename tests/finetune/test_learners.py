@@ -240,6 +240,14 @@ def test_formats_come_back(kind):
         assert read_answer(few, few.train[0], "complete nonsense") is None
 
 
+def test_labels_that_differ_in_signs_alone():
+    few = replace(task("classification"), labels=("1", "-1", "C", "C++", "e\u0301t\u00e9", "no"))
+    for label in few.labels:
+        assert read_answer(few, few.train[0], label.lower()) == label
+    assert read_answer(few, few.train[0], "\u00e9t\u00e9") == "e\u0301t\u00e9" and read_answer(few, few.train[0], "No .") == "no"
+    assert read_answer(few, few.train[0], "c#") is None, "two come equally near"
+
+
 def test_unreadable_answers_are_wrong_and_counted():
     ours, few = learner("t5", "classification"), task("classification")
     assert evaluate(ours, few.test) == 0.0 and ours.unreadable == len(few.test)

@@ -138,7 +138,14 @@ def test_own_text_of_one_document_a_line(tmp_path):
     text.write_bytes("Ein Käse.\r\nNoch ein Käse.\r\nEin dritter.\r\n".encode())
     source = corpus.FileCorpus(text)
     assert len(source.held_out()) == 1 and sorted(source.texts()) == ["Ein Käse.", "Noch ein Käse."]
-    assert run._default_folder("bert-nano", source).as_posix() == "checkpoints/bert-nano-lines"
+
+
+def test_without_a_folder_it_stands_in_the_present_one(tmp_path, monkeypatch):
+    """The embedded model of the same name is never touched."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.txt").write_text("One cheese.\nAnother cheese.\nA third one.\n")
+    assert pretrain("gpt-nano", steps=1) == tmp_path / "checkpoints" / "gpt-nano"
+    assert pretrain("gpt-nano", steps=1, corpus="lines.txt") == tmp_path / "checkpoints" / "gpt-nano-lines"
 
 
 def test_long_paragraphs_of_own_text_lose_nothing(tmp_path):
@@ -177,6 +184,8 @@ def test_what_cannot_work_is_refused_with_the_remedy(tmp_path):
         pretrain("bert-nano", steps=0)
     with pytest.raises(ConfigError, match="seed is -1"):
         pretrain("bert-nano", seed=-1)
+    with pytest.raises(ConfigError, match="threads is 9999, and this machine has"):
+        pretrain("bert-nano", threads=9999)
     with pytest.raises(ConfigError, match="threads is 0"):
         pretrain("bert-nano", threads=0)
     with pytest.raises(DataError, match="cannot be read"):
