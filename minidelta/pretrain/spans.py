@@ -1,6 +1,6 @@
 """T5's objective: give back the missing spans; and text to text.
 
-Raffel et al. 2020, section 3.1.4:  15 % of the tokens are dropped in spans of 3 on average.  Each span leaves a sentinel
+Raffel et al. 2020, section 3.1.4:  15 % of the tokens (here a quarter) are dropped in spans of 3 on average.  Each span leaves a sentinel
 in the source; the target lists each sentinel followed by what it stands for, then a last sentinel:
     source  the <extra_id_0> is <extra_id_1> .        target  <extra_id_0> cheese <extra_id_1> good <extra_id_2>
 Where documents are short, spans alone teach the decoder little: one token in seven is a target, and the encoder is hardly
