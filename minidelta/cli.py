@@ -33,7 +33,7 @@ EXAMPLES = {
   minidelta run --model bert-micro --task topic --method lora
   minidelta run --model gpt-nano --task topic --method head --shots 16 --seed 1
   minidelta run --model bert-micro --task reviews.csv --method full --text-column review --label-column stars
-  minidelta run --model t5-nano --task translation --method lora --out runs/french --json
+  minidelta run --model t5-micro --task translation --method lora --out runs/french --json
 
 A file holds `text`, optional `text_b`, and `label`, as JSON lines, CSV or TSV; a folder holds train, validation
 and test files.  What cannot be used is told with file and line; --strict stops there.

@@ -47,5 +47,5 @@ def learner_for(model: nn.Module, tokenizer: Any, task: Task, **settings: Any) -
     if kind in ("extraction", "generation") and shape == "decoder":
         return TextToText(model, tokenizer, task, **settings)
     if kind == "generation":
-        raise TaskError(f"BERT reads and does not write, so it cannot do the generation task {task.name!r}. Take a GPT or a T5, such as t5-nano.")
+        raise TaskError(f"BERT reads and does not write, so it cannot do the generation task {task.name!r}. Take a GPT or a T5, such as t5-micro.")
     raise TaskError(f"The task {task.name!r} is of the kind {kind!r}, which no learner knows. Known kinds: classification, relation, tagging, extraction, choice, generation.")
