@@ -2,7 +2,7 @@
 
 Devlin et al. 2019, section 3.1, tasks 1 and 2:  loss = -mean log p(masked token | rest) - mean log p(is next | A, B).
 Of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay.  Differences from the paper: whole words are
-chosen (the authors' later release does the same), a fifth of them (for bert-micro three tenths) instead of 15 % (small models learn faster so:
+chosen (the authors' later release does the same), a fifth of them instead of 15 % (small models learn faster so:
 Wettig et al. 2023); a document that is not used as a pair is one segment, because most tasks read one; and in some
 rows words stand between entity marks [E1] ... [/E1], [E2] ... [/E2], so that these have seen training as well.
 """

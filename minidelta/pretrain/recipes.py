@@ -25,6 +25,7 @@ class Recipe:
     tokens: read in a step, about.
     vocabulary: pieces of the tokenizer, at most; 4,096 are enough for every common word of the world to be one piece.
     snapshots: shares of the steps after which a copy is kept, for watching what pre-training brings.
+    optimizer: "adamw", or "muon" (see muon.py) for the matrices of the layers.
     objective: settings of the objective that differ from its defaults.
     """
 
@@ -41,13 +42,14 @@ class Recipe:
     tokens: int = 2048
     vocabulary: int = 4096
     snapshots: tuple[float, ...] = ()
+    optimizer: str = "adamw"
     objective: dict[str, float] = field(default_factory=dict)
 
 
 RECIPES = {
     #                      family  width layers heads  steps    lr
     "bert-nano":  Recipe("bert",    64,    2,    4,   6_000, 3e-3, snapshots=(0.02, 0.06, 0.18, 0.5)),
-    "bert-micro": Recipe("bert",   128,    4,    8,  11_000, 1.5e-3, objective={"rate": 0.3}),
+    "bert-micro": Recipe("bert",   128,    4,    8,  14_000, 1.5e-3, optimizer="muon"),
     "bert-mini":  Recipe("bert",   192,    6,    8,  16_000, 1e-3),
     "gpt-nano":   Recipe("gpt",     64,    2,    4,   3_000, 3e-3),
     "gpt-micro":  Recipe("gpt",    128,    4,    8,   6_000, 1.5e-3),

@@ -19,6 +19,7 @@ from minidelta.model import Transformer
 from minidelta.pretrain.causal import CausalLM
 from minidelta.pretrain.corpus import FileCorpus, WorldCorpus, take
 from minidelta.pretrain.masked import MaskedLM
+from minidelta.pretrain.muon import MuonAdamW, hidden_first
 from minidelta.pretrain.recipes import LONG, RECIPES, Recipe, configuration
 from minidelta.pretrain.rows import Strip, cut, size_of
 from minidelta.pretrain.spans import SpanCorruption
@@ -133,14 +134,17 @@ def pretrain(
         if step in snapshots:
             save_pretrained(model, working / f"step{step}", tokenizer, dtype=torch.float16)
 
+    def muon(groups: list[dict]) -> MuonAdamW:
+        return MuonAdamW(groups, recipe.betas)
+
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads or threads_before)
     try:
         history = fit(
             lambda batch: objective.loss(model, batch),
             lambda step: _to(batches(step), where),
-            model.parameters(),
-            steps=steps, lr=recipe.lr, schedule=recipe.schedule, warmup=recipe.warmup, betas=recipe.betas, weight_decay=recipe.weight_decay,
+            hidden_first(model, recipe.lr) if recipe.optimizer == "muon" else model.parameters(),
+            steps=steps, lr=recipe.lr, optimizer=muon if recipe.optimizer == "muon" else recipe.optimizer, schedule=recipe.schedule, warmup=recipe.warmup, betas=recipe.betas, weight_decay=recipe.weight_decay,
             validate=validate, every=max(1, steps // MEASURES), amp=True, seed=seed, checkpoint=working, on_step=keep, description=name,
         )  # fmt: skip
         used = torch.get_num_threads()

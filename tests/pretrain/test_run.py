@@ -72,9 +72,10 @@ class Stop(Exception):
     """The power fails."""
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt", "t5"])
-def test_an_interrupted_run_ends_as_if_it_had_not_stopped(family, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("family", "optimizer"), [("bert", "adamw"), ("bert", "muon"), ("gpt", "adamw"), ("t5", "adamw")])
+def test_an_interrupted_run_ends_as_if_it_had_not_stopped(family, optimizer, tmp_path, monkeypatch):
     name = f"{family}-nano"
+    monkeypatch.setitem(RECIPES, name, replace(RECIPES[name], optimizer=optimizer))
     pretrain(name, folder=tmp_path / "straight")
 
     batches = run.Batches.__call__
