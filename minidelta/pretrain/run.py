@@ -143,7 +143,7 @@ def pretrain(
         history = fit(
             lambda batch: objective.loss(model, batch),
             lambda step: _to(batches(step), where),
-            hidden_first(model, recipe.lr) if recipe.optimizer == "muon" else model.parameters(),
+            hidden_first(model) if recipe.optimizer == "muon" else model.parameters(),
             steps=steps, lr=recipe.lr, optimizer=muon if recipe.optimizer == "muon" else recipe.optimizer, schedule=recipe.schedule, warmup=recipe.warmup, betas=recipe.betas, weight_decay=recipe.weight_decay,
             validate=validate, every=max(1, steps // MEASURES), amp=True, seed=seed, checkpoint=working, on_step=keep, description=name,
         )  # fmt: skip
