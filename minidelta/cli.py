@@ -22,7 +22,7 @@ EXAMPLES = {
     "": """examples:
   minidelta doctor
   minidelta lab
-  minidelta run --model bert-micro --task topic --method lora
+  minidelta run --model bert-micro --task sentiment --method lora
   minidelta run --model bert-micro --task reviews.jsonl --method full --out runs/reviews
   minidelta predict --run runs/reviews "a fine film"
 """,
@@ -30,7 +30,7 @@ EXAMPLES = {
     "lab": "examples:\n  minidelta lab\n  minidelta lab --no-browser --port 8890      on a machine without a screen\n",
     "list": "examples:\n  minidelta list models\n  minidelta list tasks --baselines --json\n",
     "run": """examples:
-  minidelta run --model bert-micro --task topic --method lora
+  minidelta run --model bert-micro --task sentiment --method lora
   minidelta run --model gpt-nano --task topic --method head --shots 16 --seed 1
   minidelta run --model bert-micro --task reviews.csv --method full --text-column review --label-column stars
   minidelta run --model t5-micro --task translation --method lora --out runs/french --json
@@ -109,7 +109,7 @@ def _lab(options: argparse.Namespace) -> int:
         command.append("--no-browser")
         print("No browser is opened here: copy the address that JupyterLab prints into one.", file=sys.stderr)
         print(f"From another machine: ssh -L {options.port}:localhost:{options.port} THIS-MACHINE, then the same address.", file=sys.stderr)
-        print("Without any browser: minidelta run --model bert-micro --task topic --method lora", file=sys.stderr)
+        print("Without any browser: minidelta run --model bert-micro --task sentiment --method lora", file=sys.stderr)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container one is root; JupyterLab still listens on this machine alone
     if os.name == "posix":

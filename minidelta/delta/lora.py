@@ -38,7 +38,7 @@ class LoRA(Delta):
 
     name = "lora"
     default_targets = ("q_proj", "v_proj")
-    learning_rate = 1e-2
+    learning_rate = 8e-3
 
     def __init__(self, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, targets: str | Sequence[str] | None = None) -> None:
         if not isinstance(rank, int) or rank < 1:

@@ -19,12 +19,14 @@ from minidelta.evaluate import evaluate
 from minidelta.finetune.learner import Item, Learner
 from minidelta.train import History, fit
 
-# Learning rates per step of AdamW at width 128, found on the embedded models: (backbone, head).
+# Learning rates per step of AdamW, found on the embedded models: (backbone, head).  Those of a head hold at width 128,
+# those of a backbone (and of a delta) at FOUND_AT: a BERT, whose norms stand behind the sums, bears less than the others.
 RATES = {
     "encoder": {"full": (1e-3, 1e-3), "head": (None, 1e-2), "delta": (None, 2e-3)},
     "decoder": {"full": (1e-3, 1e-3), "head": (None, 1e-2), "delta": (None, 2e-3)},
     "encoder-decoder": {"full": (1e-3, None), "head": (None, 3e-3), "delta": (None, None)},
 }
+FOUND_AT = {"encoder": 64, "decoder": 128, "encoder-decoder": 128}
 PASSES = 5  # times through the training part, where nothing is said
 FEWEST_STEPS, MOST_STEPS = 150, 750  # however little data there is; however much, unless one pass is longer
 
@@ -50,16 +52,16 @@ class Result:
     history: History
 
 
-def scaled(rate: float, d_model: int) -> float:
-    """A rate found at width 128 for another width: wider models want smaller steps.
+def scaled(rate: float, d_model: int, width: int = 128) -> float:
+    """A rate found at one width for another one: wider models want smaller steps.
 
-    rate * (128 / d)^(3/2), never more than `rate`; it carries 1e-3 for the embedded BERT to 7e-5 at width 768,
-    near the 5e-5 of Devlin et al. 2019.
+    rate * (width / d)^(3/2), never more than `rate`.  At width 768 it carries 1e-3 of the embedded BERT to 2.4e-5
+    (Devlin et al. 2019: 2e-5 to 5e-5) and 1e-3 of the embedded GPT to 6.8e-5 (Radford et al. 2018: 6.25e-5).
 
-    >>> round(scaled(1e-3, 768), 6), scaled(1e-3, 64)
-    (6.8e-05, 0.001)
+    >>> round(scaled(1e-3, 768, 64), 6), round(scaled(1e-3, 768), 6), scaled(1e-3, 64)
+    (2.4e-05, 6.8e-05, 0.001)
     """
-    return rate * min(1.0, (128 / d_model) ** 1.5)
+    return rate * min(1.0, (width / d_model) ** 1.5)
 
 
 def parameter_groups(learner: Learner, method: str, delta: Any = None, lr: float | None = None) -> list[dict[str, Any]]:
@@ -73,19 +75,19 @@ def parameter_groups(learner: Learner, method: str, delta: Any = None, lr: float
     """
     if method not in ("full", "head") and delta is None:
         raise ConfigError(f"The method {method!r} trains a delta, and none was given. Attach one and pass delta=..., or choose full or head.")
-    d_model = learner.model.config.d_model
+    d_model, width = learner.model.config.d_model, FOUND_AT[learner.shape]
     backbone, head = RATES[learner.shape][method if method in ("full", "head") else "delta"]
     head_rate = head and scaled(head, d_model)
     if method == "full":
         learner.model.requires_grad_(True)
-        groups = [{"params": list(learner.model.parameters()), "lr": lr or scaled(backbone, d_model)}]
+        groups = [{"params": list(learner.model.parameters()), "lr": lr or scaled(backbone, d_model, width)}]
     elif method == "head":
         learner.model.requires_grad_(False)
         for p in learner.open_head():
             p.requires_grad_(True)
         groups, head_rate = [], lr or head_rate
     else:
-        groups = delta.groups(lr or scaled(delta.learning_rate, d_model))
+        groups = delta.groups(lr or scaled(delta.learning_rate, d_model, width))
         for p in learner.parameters():  # a part of the head that hangs in the model was frozen with it
             p.requires_grad_(True)
     if learner.parameters():
