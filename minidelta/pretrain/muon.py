@@ -4,8 +4,8 @@ Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks":
     M <- mu M + G;   W <- W - lr * 0.2 sqrt(max(rows, columns)) * orth(G + mu M),   orth(U S V^T) = U V^T (about, five Newton-Schulz steps)
 The factor is that of Liu et al. 2025, "Muon is scalable for LLM training": a step is then about as long as one of AdamW, and the same rate serves both.
 
-Why here: Adam follows the strong directions of a gradient first.  That a verdict belongs to the words around it is a
-weak one, one bit among a hundred thousand others.  `orth` makes all directions equally long.
+Why here: Adam follows the strong directions of a gradient first, `orth` makes all of them equally long.  That the
+verdict of a review agrees with its sentences is a weak one: with AdamW alone bert-micro did not learn it.
 """
 
 from typing import Any

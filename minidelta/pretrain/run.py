@@ -137,14 +137,15 @@ def pretrain(
     def muon(groups: list[dict]) -> MuonAdamW:
         return MuonAdamW(groups, recipe.betas)
 
+    parameters, optimizer = (hidden_first(model), muon) if recipe.optimizer == "muon" else (model.parameters(), recipe.optimizer)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads or threads_before)
     try:
         history = fit(
             lambda batch: objective.loss(model, batch),
             lambda step: _to(batches(step), where),
-            hidden_first(model) if recipe.optimizer == "muon" else model.parameters(),
-            steps=steps, lr=recipe.lr, optimizer=muon if recipe.optimizer == "muon" else recipe.optimizer, schedule=recipe.schedule, warmup=recipe.warmup, betas=recipe.betas, weight_decay=recipe.weight_decay,
+            parameters,
+            steps=steps, lr=recipe.lr, optimizer=optimizer, schedule=recipe.schedule, warmup=recipe.warmup, betas=recipe.betas, weight_decay=recipe.weight_decay,
             validate=validate, every=max(1, steps // MEASURES), amp=True, seed=seed, checkpoint=working, on_step=keep, description=name,
         )  # fmt: skip
         used = torch.get_num_threads()
