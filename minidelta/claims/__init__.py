@@ -4,17 +4,19 @@
     tuning.py            the same number of learning rates for every arm
     c01_pretraining.py   C1: pre-training helps, most with little data
     c02_entity_pairs.py  C2: the six representations of an entity pair
+    c03_text_to_text.py  C3: one text-to-text model for every task
+    c04_little_data.py   C4: little data, and a full copy for each task
     diet.py              which part of the pre-training makes a small model useful
     records/             what was measured
 """
 
 from collections.abc import Sequence
 
-from minidelta.claims import c01_pretraining, c02_entity_pairs
+from minidelta.claims import c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data
 from minidelta.claims.claim import Claim, in_words, measure, read, row
 from minidelta.errors import ConfigError, near_misses
 
-CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in (c01_pretraining, c02_entity_pairs)}
+CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in (c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data)}
 
 __all__ = ["CLAIMS", "Claim", "choose", "in_words", "measure", "read", "row"]
 

@@ -7,7 +7,7 @@ from minidelta.data import Task
 from minidelta.finetune import Learner, train_task
 
 
-def best_rate(learner: Callable[[], Learner], task: Task, rates: Sequence[float], seed: int, method: str = "full") -> dict[str, Any]:
+def best_rate(learner: Callable[[], Learner], task: Task, rates: Sequence[float], seed: int, **settings: Any) -> dict[str, Any]:
     """Train once with each rate, keep the one that is best on validation, report its test score.
 
     Args:
@@ -15,12 +15,12 @@ def best_rate(learner: Callable[[], Learner], task: Task, rates: Sequence[float]
         task: in few-shot work with a validation part of at most K per class.
         rates: of the backbone; all arms of a claim get the same.
         seed: of order, dropout and new weights.
-        method: "full" or "head".
+        settings: as of `train_task`, such as steps.
     Returns: score (of the test part), validation, lr, seconds (of all tries).
     """
     tries = []
     for lr in rates:
-        result = train_task(learner(), task, method, lr=lr, seed=seed, progress=False)
+        result = train_task(learner(), task, "full", lr=lr, seed=seed, progress=False, **settings)
         validation = max(next(iter(figures.values())) for _, figures in result.history.validations)
         tries.append({"score": round(result.score, 4), "validation": round(validation, 4), "lr": lr, "seconds": result.seconds})
     best = max(tries, key=lambda one: one["validation"])  # of equals the first: the smallest rate
