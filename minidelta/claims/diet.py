@@ -34,7 +34,7 @@ from minidelta.model import Transformer
 from minidelta.pretrain.corpus import WorldCorpus
 from minidelta.pretrain.masked import MaskedLM
 from minidelta.pretrain.recipes import RECIPES, configuration
-from minidelta.pretrain.run import Batches
+from minidelta.pretrain.run import Batches, optimization
 from minidelta.progress import progress
 from minidelta.train import fit
 from minidelta.world.documents import MIX, Document, definition, documents, news_document, review_document, told
@@ -85,10 +85,7 @@ def pretrained(arm: str, tokenizer, steps: int, checkpoint: Path) -> Transformer
     batches = Batches(Diet(mix), tokenizer, objective, tokens=recipe.tokens)
     model = Transformer(configuration(recipe, tokenizer), seed=0)
     model.eval()  # no dropout, as in `pretrain`
-    fit(
-        lambda batch: objective.loss(model, batch), batches, model.parameters(), steps=steps, lr=recipe.lr, schedule=recipe.schedule,
-        warmup=recipe.warmup, betas=recipe.betas, weight_decay=recipe.weight_decay, checkpoint=checkpoint, save_every=300, description=arm,
-    )  # fmt: skip
+    fit(lambda batch: objective.loss(model, batch), batches, steps=steps, **optimization(model, recipe), checkpoint=checkpoint, save_every=300, description=arm)
     return model
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -134,19 +135,13 @@ def pretrain(
         if step in snapshots:
             save_pretrained(model, working / f"step{step}", tokenizer, dtype=torch.float16)
 
-    def muon(groups: list[dict]) -> MuonAdamW:
-        return MuonAdamW(groups, recipe.betas)
-
-    parameters, optimizer = (hidden_first(model), muon) if recipe.optimizer == "muon" else (model.parameters(), recipe.optimizer)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads or threads_before)
     try:
         history = fit(
             lambda batch: objective.loss(model, batch),
             lambda step: _to(batches(step), where),
-            parameters,
-            steps=steps, lr=recipe.lr, optimizer=optimizer, schedule=recipe.schedule, warmup=recipe.warmup, betas=recipe.betas, weight_decay=recipe.weight_decay,
-            validate=validate, every=max(1, steps // MEASURES), amp=True, seed=seed, checkpoint=working, on_step=keep, description=name,
+            steps=steps, **optimization(model, recipe), validate=validate, every=max(1, steps // MEASURES), amp=True, seed=seed, checkpoint=working, on_step=keep, description=name,
         )  # fmt: skip
         used = torch.get_num_threads()
     finally:
@@ -161,6 +156,16 @@ def pretrain(
     _publish(working / "final", folder, record, history, steps, tokens)
     shutil.rmtree(working)
     return folder
+
+
+def optimization(model: Transformer, recipe: Recipe) -> dict[str, Any]:
+    """What a recipe tells `fit`: what trains, by which optimizer, at which rate."""
+
+    def muon(groups: list[dict]) -> MuonAdamW:
+        return MuonAdamW(groups, recipe.betas)
+
+    parameters, optimizer = (hidden_first(model), muon) if recipe.optimizer == "muon" else (model.parameters(), recipe.optimizer)
+    return {"parameters": parameters, "optimizer": optimizer, "lr": recipe.lr, "schedule": recipe.schedule, "warmup": recipe.warmup, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
 
 
 def _check(name: str, steps: int | None, seed: int, threads: int | None) -> Recipe:
