@@ -124,7 +124,9 @@ class MaskedLM:
         weight = np.zeros(word.max() + 1)
         weight[word[begins]] = self.weight[ids[begins]]
         rate = self.rate * weight / max(weight[weight > 0].mean(), 1e-9) if begins.any() else weight
-        chosen = (rng.random(len(weight)) < rate)[word] & ordinary  # [B,T]
+        hidden = rng.random(len(weight)) < rate  # by word
+        hidden[rate.argmax()] |= not hidden.any()  # a tiny corpus: a batch in which nothing is hidden has no loss
+        chosen = hidden[word] & ordinary  # [B,T]
         fate = rng.random(len(weight))[word]  # one fate a word: mask, random or keep
         inputs = np.where(chosen & (fate < 0.8), self.mask, ids)
         inputs = np.where(chosen & (fate >= 0.9), rng.choice(self.ordinary, ids.shape), inputs)

@@ -63,6 +63,16 @@ def test_masking_keeps_its_shares_and_whole_words(tokenizers, some_documents):
     assert 0.07 < kept / chosen < 0.14  # a tenth, and a few that random choice happened to hit
 
 
+def test_some_word_is_hidden_however_small_the_batch(tokenizers):
+    tokenizer = tokenizers["bert"]
+    objective = MaskedLM(tokenizer, rate=1e-6)
+    ids = np.array([[tokenizer.cls_token_id, *tokenizer("the cat", add_special_tokens=False)["input_ids"], tokenizer.sep_token_id]])
+    inputs, labels = objective.hide(ids, rng())
+    assert 0 < (labels != IGNORED).sum() < ids.size and (labels[:, [0, -1]] == IGNORED).all()
+    nothing = ids[:, [0, -1]]
+    assert (objective.hide(nothing, rng())[1] == IGNORED).all(), "special tokens are never chosen"
+
+
 def test_favour_moves_the_masks_to_longer_words_and_keeps_their_number(tokenizers, some_documents):
     def share_and_long(favour):
         bert = MaskedLM(tokenizers["bert"], favour=favour, marked=0)
