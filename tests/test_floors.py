@@ -18,7 +18,7 @@ FLOORS = [
     {"hub"},
     {"world"},
     {"data"},
-    {"train", "evaluate", "pretrain", "costs", "plots"},
+    {"train", "evaluate", "learner", "pretrain", "costs", "plots"},
     {"finetune", "prompt", "delta"},
     {"cli", "doctor", "listing", "run", "claims", "grading"},
     {"__init__", "__main__"},
