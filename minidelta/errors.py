@@ -33,6 +33,10 @@ class DeltaError(MinideltaError):
     """A delta cannot be attached, merged, saved or loaded as asked."""
 
 
+class PromptError(MinideltaError):
+    """A template cannot be read or rendered, or label words do not suit it."""
+
+
 def near_misses(name: str, known: Iterable[str]) -> str:
     """Say which known names are close to `name`: the tail of a good "unknown name" message.
 
