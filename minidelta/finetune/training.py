@@ -92,6 +92,8 @@ def parameter_groups(learner: Learner, method: str, delta: Any = None, lr: float
             p.requires_grad_(True)
     if learner.parameters():
         groups.append({"params": learner.parameters(), "lr": head_rate})
+    if not groups:
+        raise ConfigError(f"Nothing to train: the backbone is frozen (method {method!r}) and this task adds no parameters of its own. Train the whole model, or give a template soft tokens.")
     return groups
 
 

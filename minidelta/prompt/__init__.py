@@ -2,13 +2,34 @@
 
     p(y | x) = softmax over y of s(words of y at [MASK] of T(x))        Schick and Schuetze 2020 (PET)
 
-    template     T: text with gaps, parsed; one template for all three families of models
-    render       template and example -> token ids, masks, soft tokens; what is cut where the text is too long
-    explain      what a model reads of an example, and what is probably wrong with a template
+    template       T: text with gaps, parsed; one template for all three families of models
+    render         template and example -> token ids, masks, soft tokens; what is cut where the text is too long
+    explain        what a model reads of an example, and what is probably wrong with a template
+    learner        template, model and verbalizer in the one training loop
+    verbalizer     words of labels -> scores of labels
+    answers        answers of any length: chunks, sentences, choices
+    decompose      a label as several words at several masks
+    expand         words found by the model: from a first word, or from a few examples
+    knowledge      words from a knowledge base, refined
+    label_vectors, prototypes      labels that are no words
+    calibrate      take off what a prompt prefers before it has read anything
+    soft           tokens that stand for no word
+    bars           what stands at the mask, drawn
 """
 
+from minidelta.prompt.answers import AnswerLearner, Answers
+from minidelta.prompt.calibrate import calibrate
+from minidelta.prompt.decompose import DecomposedVerbalizer
 from minidelta.prompt.explain import explain, lint
+from minidelta.prompt.knowledge import KnowledgeVerbalizer
+from minidelta.prompt.label_vectors import LabelVectors
+from minidelta.prompt.learner import PromptLearner
+from minidelta.prompt.prototypes import Prototypes
 from minidelta.prompt.render import Renderer
 from minidelta.prompt.template import Template, choose_template, load_templates
+from minidelta.prompt.verbalizer import Verbalizer, WordVerbalizer
 
-__all__ = ["Renderer", "Template", "choose_template", "explain", "lint", "load_templates"]
+__all__ = [
+    "AnswerLearner", "Answers", "DecomposedVerbalizer", "KnowledgeVerbalizer", "LabelVectors", "PromptLearner", "Prototypes", "Renderer", "Template", "Verbalizer",
+    "WordVerbalizer", "calibrate", "choose_template", "explain", "lint", "load_templates",
+]  # fmt: skip

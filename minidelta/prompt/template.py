@@ -31,7 +31,7 @@ OpenPrompt (Ding et al. 2022) writes {"placeholder": "text_a", "shortenable": Tr
 import re
 import string
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minidelta.data import Example
@@ -163,6 +163,16 @@ class Template:
         place = [i for i, part in enumerate(self.parts) if part.kind == "mask"][number]
         before = self.parts[place - 1] if place else None
         return before is not None and before.kind == "literal" and before.value[-1].isspace()
+
+    def with_masks(self, count: int) -> "Template":
+        """The same template with another number of masks in its (only) gap.
+
+        >>> str(Template("It was {mask}.").with_masks(3))
+        'It was {mask:3}.'
+        """
+        if len(self.masks) != 1:
+            raise PromptError(f"The template {self.source!r} has {len(self.masks)} gaps, and an answer in several tokens needs exactly one {{mask}}.")
+        return Template("".join(str(replace(part, count=count) if part.kind == "mask" else part) for part in self.parts), self.name, self.seen)
 
     def fill(self, example: Example, *answers: str) -> str:
         """The text that a person would read, with answers in the gaps; without answers the gaps read [MASK]."""

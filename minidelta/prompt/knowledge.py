@@ -1,0 +1,193 @@
+"""Label words from outside: a knowledge base proposes many, four refinements keep what helps (KPT; Hu et al. 2022).
+
+    expand        V_y = the words that a knowledge base lists for the label's first word
+    frequency     drop v where  p(v) = mean over x in C of p([MASK] = v | T(x))  is small: the model hardly ever says it
+    relevance     drop v where  R(v) = r(v, y) (C - 1) / sum over y' != y of exp r(v, y')  < 1,   y the label of v
+                  r(v, y) = cosine of [p(v | x)] and [p(v_y | x)] over x in C,  v_y the label's first word
+    calibrate     p'(v | x) = p(v | x) / p(v)           contextualised calibration: frequent words weigh no more than rare ones
+    weights       s(y | x) = sum over v in V_y of alpha_v log p'(v | x),   alpha = softmax of trained numbers, equal at the start
+
+C are unlabelled texts of the task.  Without examples (zero-shot) the paper drops by frequency, relevance
+and calibrates; with a few it trains the weights, and filters no more.  Here each step is a function of its own, to be used or left out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minidelta.data import Example
+from minidelta.errors import PromptError
+from minidelta.prompt.verbalizer import LabelWords, WordVerbalizer, word_tokens
+from minidelta.world import lexicon
+
+KnowledgeBase = Mapping[str, Sequence[str]]  # word -> related words
+
+
+def world_knowledge() -> dict[str, list[str]]:
+    """The lexicon of the embedded world as a knowledge base: synonyms, words of praise and blame, of topics, of kinds.
+
+    >>> world_knowledge()["good"][:3], len(world_knowledge()["sport"])
+    (['great', 'excellent', 'wonderful'], 46)
+    """
+    base: dict[str, list[str]] = {}
+
+    def add(word: str, related: Iterable[str]) -> None:
+        own = base.setdefault(word, [])
+        own += [other for other in related if other != word and other not in own]
+
+    for group in (lexicon.PRAISE, lexicon.BLAME):
+        add(group[0], group)  # good, bad
+    for topic, groups in lexicon.TOPICS.items():
+        for group in groups:
+            add(topic, group)
+    for kind, things in lexicon.KINDS.items():
+        add(kind, things)
+    for one, other in (lexicon.SYNONYMS | lexicon.VERB_SYNONYMS).items():
+        add(one, [other])
+        add(other, [one])
+    return base
+
+
+def read_thesaurus(path: str | Path) -> dict[str, list[str]]:
+    """A word list as a knowledge base: one entry a line, "word: related, related, ..."; # begins a remark.
+
+    Raises: PromptError for a file that cannot be read, or a line without a colon.
+    """
+    path, base = Path(path), {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise PromptError(f"{path}: the word list cannot be read ({getattr(problem, 'strerror', None) or problem}).") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        word, colon, related = line.partition(":")
+        if not colon or not word.strip():
+            raise PromptError(f'{path.name}:{number}: expected "word: related, related", and met {line.strip()!r}.')
+        base[word.strip()] = base.get(word.strip(), []) + [other.strip() for other in related.split(",") if other.strip()]
+    return base
+
+
+def expand_words(label_words: Mapping[str, Sequence[str]], base: KnowledgeBase, tokenizer: Any, spaced: bool = True) -> LabelWords:
+    """Add to each label's words what the knowledge base lists for them; the first word stays first.
+
+    Words of several tokens, and words that belong to two labels, are left out.
+    """
+    proposed = {label: list(dict.fromkeys([*words, *(other for word in words for other in base.get(word, ()))])) for label, words in label_words.items()}
+    count: dict[str, int] = {}
+    for words in proposed.values():
+        for word in words:
+            count[word] = count.get(word, 0) + 1
+    return {label: [word for place, word in enumerate(words) if place == 0 or (count[word] == 1 and len(word_tokens(word, tokenizer, spaced)) == 1)] for label, words in proposed.items()}
+
+
+class KnowledgeVerbalizer(WordVerbalizer):
+    """Many words a label, calibrated and weighted.
+
+    Args:
+        label_words: from `expand_words`; the first word of each label is its anchor.
+        weighted: train one weight a word (alpha).
+        prior: [W] log p(v), from `calibrate_words`.
+
+    >>> verbalizer = KnowledgeVerbalizer({"no": ["bad", "dull"], "yes": ["good"]}, weighted=True)
+    >>> verbalizer.label_scores(torch.tensor([[-1.0, -3.0, -4.0]]))
+    tensor([[-2., -4.]], grad_fn=<StackBackward0>)
+    """
+
+    def __init__(self, label_words: Mapping[str, Sequence[str]], tokens: str = "strict", weighted: bool = False, prior: Sequence[float] | None = None) -> None:
+        super().__init__(label_words, tokens)
+        self.trains = weighted
+        self.alpha = nn.Parameter(torch.zeros(len(self.flat))) if weighted else None
+        self.prior = None if prior is None else torch.as_tensor(prior)
+
+    def bind(self, model: nn.Module, tokenizer: Any, spaced: bool, masks: int) -> "KnowledgeVerbalizer":
+        super().bind(model, tokenizer, spaced, masks)
+        self.to(self.owner.device)
+        if self.prior is not None:
+            self.prior = self.prior.to(self.owner.device)
+        return self
+
+    def label_scores(self, word_scores: Tensor) -> Tensor:
+        if self.alpha is None:
+            return super().label_scores(word_scores)
+        own = [self.owner == number for number in range(len(self.labels))]
+        return torch.stack([word_scores[:, mine] @ self.alpha[mine].softmax(-1) for mine in own], dim=1)  # [B,C]
+
+    def settings(self) -> dict[str, Any]:
+        prior = None if self.prior is None else self.prior.tolist()
+        return super().settings() | {"weighted": self.alpha is not None, "prior": prior}
+
+
+# -- refinement: each step takes log p(v | x) of all words over the texts C [N,W] --------------------------------------
+
+
+def word_priors(log_p: Tensor) -> Tensor:
+    """log p(v) over the texts: [N,W] -> [W].
+
+    >>> word_priors(torch.tensor([[0.2, 0.1], [0.4, 0.1]]).log()).exp()
+    tensor([0.3000, 0.1000])
+    """
+    return log_p.logsumexp(0) - torch.tensor(float(len(log_p))).log()
+
+
+def relevance(log_p: Tensor, owner: Tensor, anchors: Sequence[int]) -> Tensor:
+    """R(v) of each word.
+
+    Args:
+        log_p: [N,W].
+        owner: [W] the label of each word.
+        anchors: for each label the place of its first word among the W.
+    Returns: [W]; below 1: nearer to other labels than to its own.
+    """
+    p = F.normalize(log_p.exp(), dim=0)  # [N,W], each word a unit vector over the texts
+    r = p.T @ p[:, list(anchors)]  # [W,C]
+    own = r.gather(1, owner[:, None])[:, 0]
+    others = r.exp().scatter(1, owner[:, None], 0.0).sum(1)
+    return own * (len(anchors) - 1) / others
+
+
+def keep_words(label_words: LabelWords, keep: Sequence[bool]) -> LabelWords:
+    """The words marked to be kept, and always the first word of each label.
+
+    >>> keep_words({"no": ["bad", "dull"], "yes": ["good", "fine"]}, [False, False, True, True])
+    {'no': ['bad'], 'yes': ['good', 'fine']}
+    """
+    marks = iter(keep)
+    return {label: [word for place, word, kept in [(place, word, next(marks)) for place, word in enumerate(words)] if kept or place == 0] for label, words in label_words.items()}
+
+
+def refine(learner: Any, label_words: LabelWords, texts: Sequence[Example], frequency: float = 0.5, relevant: bool = True, calibrated: bool = True, weighted: bool = False) -> KnowledgeVerbalizer:
+    """All of KPT on one learner.
+
+    Args:
+        learner: a `PromptLearner`; its template is used, its verbalizer is replaced by the result.
+        label_words: from `expand_words`.
+        texts: C, unlabelled.
+        frequency: share of the words that is dropped as too rarely expected; 0 keeps all.
+        relevant: drop words that lie nearer to another label.
+        calibrated: take log p(v) off.
+        weighted: train one weight a word.
+    Returns: the verbalizer, bound and in its place.
+    """
+    if not texts:
+        raise PromptError("The words of a knowledge base are refined on texts of the task without labels; give some dozens.")
+    spaced = learner.template.mask_spaced()
+    everywhere = learner.log_p(texts).cpu()  # [N,V]
+
+    def of(words: LabelWords) -> Tensor:
+        return everywhere[:, [word_tokens(word, learner.tokenizer, spaced)[0] for own in words.values() for word in own]]
+
+    if frequency:
+        priors = word_priors(of(label_words))
+        label_words = keep_words(label_words, (priors > priors.quantile(frequency)).tolist())
+    if relevant:
+        owner = torch.tensor([number for number, own in enumerate(label_words.values()) for _ in own])
+        anchors = [int((owner == number).nonzero()[0]) for number in range(len(label_words))]
+        label_words = keep_words(label_words, (relevance(of(label_words), owner, anchors) >= 1).tolist())
+    verbalizer = KnowledgeVerbalizer(label_words, weighted=weighted, prior=word_priors(of(label_words)).tolist() if calibrated else None)
+    learner.use(verbalizer)
+    return verbalizer
