@@ -34,6 +34,8 @@ EXAMPLES = {
   minidelta run --model gpt-nano --task topic --method head --shots 16 --seed 1
   minidelta run --model bert-micro --task reviews.csv --method full --text-column review --label-column stars
   minidelta run --model t5-micro --task translation --method lora --out runs/french --json
+  minidelta run --model bert-micro --task sentiment --method prompt --shots 16
+  minidelta run --model gpt-micro --task reviews.csv --method prompt --tune none --template '{text_a|shorten} It was {mask}' --verbalizer 'bad=bad,awful;fine=good'
 
 A file holds `text`, optional `text_b`, and `label`, as JSON lines, CSV or TSV; a folder holds train, validation
 and test files.  What cannot be used is told with file and line; --strict stops there.
@@ -138,7 +140,7 @@ def _run(options: argparse.Namespace) -> int:
     result = run.run(
         options.model, task, options.method,
         shots=options.shots, seed=options.seed, steps=options.steps, lr=options.lr, batch_size=options.batch_size,
-        representation=options.representation, columns=columns, out=options.out, from_scratch=options.from_scratch,
+        representation=options.representation, prompt=run.Prompt(options.template, options.verbalizer, options.tokens, options.tune, options.calibrate), columns=columns, out=options.out, from_scratch=options.from_scratch,
     )  # fmt: skip
     result["task"] = options.task
     _answer(options, result, run.report(result))
@@ -232,13 +234,18 @@ def _parser() -> _Parser:
     run = add("run", _run, "train and evaluate a method on a task", lambda options: _unfinished(options.out))
     run.add_argument("--model", required=True, help="an embedded name, a Hugging Face folder, or a hub name")
     run.add_argument("--task", required=True, help="a built-in name, your .jsonl / .csv / .tsv file or folder, or hub:NAME")
-    run.add_argument("--method", default="lora", help="full, head, lora, ... (default lora; `minidelta list methods`)")
+    run.add_argument("--method", default="lora", help="full, head, prompt, lora, ... (default lora; `minidelta list methods`)")
     run.add_argument("--shots", type=_natural, metavar="K", help="train on K examples per class (default: all)")
     run.add_argument("--seed", type=_whole, default=0, help="of draws, splits and weights (default 0)")
     run.add_argument("--steps", type=_natural, help="updates (default: by the task's size)")
     run.add_argument("--lr", type=_rate, help="peak learning rate (default: the method's own)")
     run.add_argument("--batch-size", type=_natural, metavar="B", help="examples per update (default 32)")
     run.add_argument("--representation", metavar="R", help="of an entity pair, for relation with BERT: cls, mention-pooling, mention-types, markers-cls, markers-pooling, entity-start (default)")
+    run.add_argument("--template", metavar="T", help="with --method prompt: the template, such as '{text_a|shorten} It was {mask}', a built-in name (`minidelta list templates`), or FILE#NAME")
+    run.add_argument("--verbalizer", metavar="V", help="label words, such as 'negative=bad,awful;positive=good', or a .json file (default: the task's own, or the names of the labels)")
+    run.add_argument("--tokens", metavar="W", help="how label words of several tokens count: strict (default), first, mean, max, product, span; or vectors or prototypes in place of words")
+    run.add_argument("--tune", default="full", metavar="X", help="what of a prompt trains: full (default), soft, none (zero-shot), or a delta such as lora")
+    run.add_argument("--calibrate", metavar="C", help="take off what a prompt prefers by itself: contextual, domain, pmi or batch")
     run.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")
     run.add_argument("--from-scratch", action=argparse.BooleanOptionalAction, help="also train the same model from random weights (default: for your own data)")
     run.add_argument("--strict", action="store_true", help="stop at the first record that cannot be used")

@@ -9,6 +9,7 @@ from minidelta.data.baselines import NO_BAG, bag_of_words, majority
 from minidelta.delta import METHODS
 from minidelta.evaluate import evaluate
 from minidelta.hub import checkpoint_folder, embedded_models
+from minidelta.prompt.builtin import LABEL_WORDS, TEMPLATES
 from minidelta.world import TASKS
 
 Rows = list[dict[str, Any]]
@@ -46,13 +47,18 @@ def methods() -> Rows:
     rows = [
         {"name": "full", "trains": "every parameter of the backbone, and a head"},
         {"name": "head", "trains": "a head on the frozen backbone"},
+        {"name": "prompt", "trains": "a template and label words: every parameter, a delta, soft tokens alone, or nothing (--tune)"},
     ]
     return rows + [{"name": name, "trains": (method.__doc__ or "").strip().splitlines()[0].rstrip(".").lower()} for name, method in METHODS.items()]
 
 
 def templates() -> Rows:
-    """Prompt templates: none yet."""
-    return []
+    """The built-in prompt templates, with the label words of their task; `seen`: whether the words stand in pre-training."""
+    rows = []
+    for task, known in TEMPLATES.items():
+        words = "; ".join(f"{label}={','.join(own)}" for label, own in LABEL_WORDS.get(task, {}).items()) or "each example's choices"
+        rows += [{"name": template.name, "task": task, "seen": "yes" if template.seen else "no", "template": template.source, "label words": words} for template in known]
+    return rows
 
 
 def claims(rows: Rows | None = None) -> Rows:

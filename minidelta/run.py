@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,11 +22,41 @@ from minidelta.data.readers import ENDINGS, LONGEST
 from minidelta.delta import METHODS, load_delta
 from minidelta.errors import CheckpointError, ConfigError, DataError, near_misses
 from minidelta.evaluate import evaluate
-from minidelta.finetune import Learner, learner_for, load_run, read_example, save_run, train_task
+from minidelta.finetune import Result, learner_for, load_run, read_example, save_run, train_task
+from minidelta.finetune.training import count_parameters
 from minidelta.hub import load_model, load_tokenizer
+from minidelta.learner import Learner
 from minidelta.model import Transformer
+from minidelta.prompt.calibrate import calibrate
+from minidelta.prompt.learners import prompt_learner
+from minidelta.train import History
 
+TUNES = ("full", "soft", "none")  # what of a prompt trains, beside the deltas
 TOLD = 10  # skipped records that are printed one by one
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the method prompt asks with, and what of it trains.
+
+    template, verbalizer, tokens: as of `prompt_learner`.
+    tune: "full" (every parameter), "soft" (soft tokens and label vectors alone), "none" (zero-shot), or the name of a delta.
+    calibrate: a kind of calibration (`prompt/calibrate.py`), estimated on training texts before anything trains; None: none.
+    """
+
+    template: str | None = None
+    verbalizer: str | None = None
+    tokens: str | None = None
+    tune: str = "full"
+    calibrate: str | None = None
+
+    def check(self, method: str) -> None:
+        """Raises: ConfigError for settings of a prompt with another method, or a `tune` that does not exist."""
+        given = [name for name, value in vars(self).items() if value != getattr(Prompt(), name)]
+        if method != "prompt" and given:
+            raise ConfigError(f"{' and '.join(given)} belong{'s' * (len(given) == 1)} to the method prompt, and the method is {method}; add --method prompt, or leave {'it' if len(given) == 1 else 'them'} out.")
+        if self.tune not in (*TUNES, *METHODS):
+            raise ConfigError(f"a prompt cannot tune {self.tune!r}. {near_misses(self.tune, [*TUNES, *METHODS])}")
 
 
 def run(
@@ -39,6 +70,7 @@ def run(
     lr: float | None = None,
     batch_size: int | None = None,
     representation: str | None = None,
+    prompt: Prompt = Prompt(),
     columns: Columns = Columns(),
     out: Path | None = None,
     from_scratch: bool | None = None,
@@ -48,11 +80,12 @@ def run(
     Args:
         model_name: an embedded name, a Hugging Face folder, or a hub name.
         task: from `load_task`, with its few shots already drawn.
-        method: full, head, or the name of a delta.
+        method: full, head, prompt, or the name of a delta.
         shots: for the record only.
         seed: of order, dropout and new weights.
         steps, lr, batch_size: None for the tested defaults.
         representation: of the pair of entities, for relation extraction with BERT; None: entity-start.
+        prompt: of the method prompt.
         columns: what the task's file calls its columns; kept for `predict --file`.
         out: folder to keep the trained model in; an interrupted run in it goes on where it was.
         from_scratch: also train the same model from random weights, in full; None: only for a person's own data.
@@ -60,19 +93,26 @@ def run(
         bag_of_words, from_scratch (None where there is none), validation, test (sizes), skipped, out.
     Raises: MinideltaError for a model, method or folder that cannot be used.
     """
-    if method not in ("full", "head", *METHODS):
-        raise ConfigError(f"there is no method {method!r}. {near_misses(method, ['full', 'head', *METHODS])}")
+    if method not in ("full", "head", "prompt", *METHODS):
+        raise ConfigError(f"there is no method {method!r}. {near_misses(method, ['full', 'head', 'prompt', *METHODS])}")
+    prompt.check(method)
     started = time.perf_counter()
     settings = {"steps": steps, "lr": lr, "seed": seed} | ({"batch_size": batch_size} if batch_size else {})
     form = {"representation": representation} if representation else {}
-    asked = settings | form | {"model": model_name, "task": task.name, "method": method, "shots": shots, "examples": _digest(task)}
+    asked = settings | form | (vars(prompt) if method == "prompt" else {}) | {"model": model_name, "task": task.name, "method": method, "shots": shots, "examples": _digest(task)}
     working = _working_folder(out, asked) if out else None
 
     model, tokenizer = load_model(model_name), load_tokenizer(model_name)
-    learner = learner_for(model, tokenizer, task, seed=seed, **form)
+    tune = {"soft": "head"}.get(prompt.tune, prompt.tune) if method == "prompt" else method  # what trains
+    if method == "prompt":
+        learner: Learner = prompt_learner(model, tokenizer, task, prompt.template, prompt.verbalizer, prompt.tokens, seed=seed)
+        if prompt.calibrate:
+            calibrate(learner, prompt.calibrate, task.train, seed)
+    else:
+        learner = learner_for(model, tokenizer, task, seed=seed, **form)
     torch.manual_seed(seed)  # a delta's start values
-    delta = METHODS[method]().attach(model) if method in METHODS else None
-    result = train_task(learner, task, method, delta, checkpoint=working, **settings)
+    delta = METHODS[tune]().attach(model) if tune in METHODS else None
+    result = as_it_is(learner, task) if tune == "none" else train_task(learner, task, tune, delta, checkpoint=working, **settings)
     seconds = time.perf_counter() - started
 
     answer = {
@@ -84,10 +124,12 @@ def run(
         "truncated": result.truncated, "unreadable": result.unreadable, "skipped": len(task.skipped),
         "left_out": list(map(str, task.skipped)), "out": str(out) if out else None, **form,
     }  # fmt: skip
+    if method == "prompt":
+        answer |= {"template": learner.template.source, "verbalizer": learner.verbalizer.settings(), "tune": prompt.tune, "calibrate": prompt.calibrate, "warnings": learner.lint()}
 
     def keep() -> None:
         if out:
-            save_run(out, learner, model_name=model_name, method=method, delta=delta, columns=vars(columns), result=answer)
+            save_run(out, learner, model_name=model_name, method=tune, delta=delta, columns=vars(columns), result=answer)
 
     keep()
     if from_scratch or (from_scratch is None and not task.built_in):
@@ -96,6 +138,14 @@ def run(
     if working:
         shutil.rmtree(working)
     return answer
+
+
+def as_it_is(learner: Learner, task: Task) -> Result:
+    """Zero-shot: the test score of a learner that nothing trains."""
+    learner.model.requires_grad_(False)
+    learner.rest()
+    score = evaluate(learner, task.test, task.metric)
+    return Result(task.metric, score, 0, count_parameters(learner)[1], 0, 0.0, learner.truncated, learner.unreadable, History())
 
 
 def _digest(task: Task) -> str:
@@ -109,7 +159,7 @@ def _from_scratch(learner: Learner, task: Task, settings: dict[str, Any], workin
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings["seed"])
         model = Transformer(learner.model.config).to(learner.model.device)
-    newcomer = learner_for(model, learner.tokenizer, task, seed=settings["seed"])
+    newcomer = learner_for(model, learner.tokenizer, task, seed=settings["seed"])  # with a head: a random model knows no words
     return train_task(newcomer, task, "full", checkpoint=working, **settings | {"lr": None}).score
 
 
@@ -155,6 +205,9 @@ def report(result: dict[str, Any]) -> str:
     lines += [f"  {name:{width}}  {score:.3f}" for name, score in rows]
     share = result["trainable"] / result["total"]
     lines.append(f"{result['trainable']:,} of {result['total']:,} parameters trained ({share:.2%}) in {result['steps']:,} steps, {result['seconds']:.0f} s on {result['device']}")
+    if "template" in result:
+        lines.append(f"template: {result['template']}")
+        lines += [f"  note: {warning}" for warning in result["warnings"]]
     if result["truncated"]:
         lines.append(f"{result['truncated']:,} texts were longer than the model reads, and were cut at the end")
     if result["unreadable"]:
@@ -230,7 +283,7 @@ def predict(folder: Path, examples: Iterable[Example], choices: list[str] | None
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; `minidelta run --out {folder}` makes one")
-    kept = load_run(folder, load_delta=load_delta)
+    kept = load_run(folder, load_delta=load_delta, build=lambda *model, **settings: (prompt_learner if "template" in settings else learner_for)(*model, **settings))
     ready = [read_example(kept.learner.task, example.text, example.text_b, choices) for example in examples]
     shares = _probabilities(kept.learner, ready)
     rows = []

@@ -10,6 +10,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from safetensors.torch import load_file, save_file
 import minidelta
 from minidelta.data import Example, Task
 from minidelta.errors import CheckpointError, DataError
-from minidelta.finetune.learner import Learner
 from minidelta.finetune.learners import learner_for
 from minidelta.hub import load_model, load_tokenizer, save_pretrained
 from minidelta.hub.weights import write_folder
+from minidelta.learner import Learner
 
 CARD = ("name", "kind", "labels", "metric", "description", "prefix", "noise", "symmetric")
 
@@ -46,7 +47,7 @@ def save_run(folder: str | Path, learner: Learner, *, model_name: str, method: s
         folder: made if it is not there.
         learner: trained.
         model_name: what `load_model` was given: an embedded name, a hub name or a folder.
-        method: "full", "head", or the delta's family.
+        method: "full", "head", "none", or the delta's family.
         delta: the attached delta, if there is one.
         about: anything else to remember in run.json (score, seed, ...), as plain JSON values.
     """
@@ -68,13 +69,14 @@ def save_run(folder: str | Path, learner: Learner, *, model_name: str, method: s
     return folder
 
 
-def load_run(folder: str | Path, *, load_delta: Any = None, device: Any = None) -> Run:
+def load_run(folder: str | Path, *, load_delta: Any = None, device: Any = None, build: Callable[..., Learner] = learner_for) -> Run:
     """Read what `save_run` wrote.
 
     Args:
         folder: of the run.
         load_delta: `minidelta.delta.load_delta`, needed for a run with a delta.
         device: where to put the model; default as `load_model` chooses.
+        build: from model, tokenizer, task and the kept settings to a learner; default those of fine-tuning.
     Raises: CheckpointError if the folder is no run or its files do not fit together.
     """
     folder = Path(folder)
@@ -88,7 +90,7 @@ def load_run(folder: str | Path, *, load_delta: Any = None, device: Any = None) 
         raise CheckpointError(f"{folder} does not hold a readable run ({problem!r}). Give the folder that `minidelta run --out` wrote.") from problem
     source = folder / "model" if method == "full" else about["model"]
     model = load_model(source, device=device).requires_grad_(False)
-    learner = learner_for(model, load_tokenizer(source), task, **settings)
+    learner = build(model, load_tokenizer(source), task, **settings)
     if about["delta"]:
         if load_delta is None:
             raise CheckpointError(f"{folder} holds a delta. Pass load_delta=minidelta.delta.load_delta.")

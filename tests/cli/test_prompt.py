@@ -1,0 +1,98 @@
+"""`run --method prompt` and `predict` from end to end: families, ways of counting, a person's own file, mistakes in one line."""
+
+import json
+
+import pytest
+
+from minidelta import cli, run
+from minidelta.data import Example
+from tests.cli.test_run import CONTRACT, answer
+
+ASK = "{text_a|shorten} it was {mask}"
+WORDS = "neg=bad,dull;pos=good,fine"
+
+
+def go(capsys, folders, reviews, family, out, *more):
+    return answer(capsys, "run", "--model", folders[family], "--task", reviews, "--method", "prompt", "--no-from-scratch", "--out", out, *more)[0]
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt", "t5"])
+@pytest.mark.parametrize("tune", ["full", "none", "lora"])
+def test_every_family_and_what_trains(family, tune, folders, reviews, tmp_path, capsys):
+    result = go(capsys, folders, reviews, family, tmp_path / "kept", "--template", ASK, "--verbalizer", WORDS, "--tune", tune, "--shots", 4, "--steps", 3)
+    assert set(result) >= CONTRACT and result["method"] == "prompt" and result["template"] == ASK
+    assert (result["steps"], result["trainable"]) == (0, 0) if tune == "none" else result["steps"] == 3
+    row, _ = answer(capsys, "predict", "--run", tmp_path / "kept", "the film was good")
+    assert row["label"] in ("pos", "neg") and abs(sum(row["probabilities"].values()) - 1) < 1e-3
+
+
+def test_a_prompt_learns_and_is_kept(folders, reviews, tmp_path, capsys):
+    result = go(capsys, folders, reviews, "bert", tmp_path / "kept", "--template", "{soft:2} " + ASK, "--verbalizer", WORDS, "--steps", 60, "--lr", 1e-2)
+    assert result["score"] == 1.0
+    for text, label in (("the meal was dull", "neg"), ("the meal was fine", "pos")):
+        assert answer(capsys, "predict", "--run", tmp_path / "kept", text)[0]["label"] == label
+
+
+@pytest.mark.parametrize("tokens", ["vectors", "prototypes", "span", "first", "mean", "max"])
+def test_ways_of_counting_give_the_same_predictions_after_loading(tokens, folders, reviews, tmp_path, capsys, monkeypatch):
+    learners, make = [], run.prompt_learner
+    monkeypatch.setattr(run, "prompt_learner", lambda *words, **settings: learners.append(make(*words, **settings)) or learners[-1])
+    words = [] if tokens == "prototypes" else ["--verbalizer", WORDS]
+    go(capsys, folders, reviews, "bert", tmp_path / "kept", "--template", "{soft:2} " + ASK, "--tokens", tokens, "--tune", "soft", "--steps", 3, *words)
+    answer(capsys, "predict", "--run", tmp_path / "kept", "the film was good")
+    some = [Example("the film was good"), Example("the meal was bad")]
+    assert learners[0].score(some).allclose(learners[1].score(some), atol=1e-5)
+
+
+def test_names_of_labels_are_words_where_none_are_given(folders, reviews, tmp_path, capsys):
+    result = go(capsys, folders, reviews, "gpt", tmp_path / "kept", "--tune", "none")
+    assert result["template"] == "{text_a|shorten} In short: {mask}"
+    assert result["verbalizer"]["label_words"] == {"neg": ["neg"], "pos": ["pos"]} and result["verbalizer"]["tokens"] == "span"
+
+
+def test_files_of_templates_and_calibration(folders, reviews, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("{text_a} so {mask}\n@was {text_a} was {mask}\n", encoding="utf-8")
+    common = ("--verbalizer", WORDS, "--tune", "none", "--template")
+    assert go(capsys, folders, reviews, "bert", tmp_path / "a", *common, tmp_path / "mine.txt")["template"] == "{text_a} so {mask}"
+    plain = go(capsys, folders, reviews, "bert", tmp_path / "b", *common, f"{tmp_path / 'mine.txt'}#was")
+    assert plain["template"] == "{text_a} was {mask}" and any("|shorten" in warning for warning in plain["warnings"])
+    for kind in ("contextual", "domain", "pmi", "batch"):
+        result = go(capsys, folders, reviews, "bert", tmp_path / kind, *common, f"{tmp_path / 'mine.txt'}#was", "--calibrate", kind)
+        assert result["calibrate"] == kind and len(json.loads((tmp_path / kind / "run.json").read_text(encoding="utf-8"))["learner"]["prior"]) == 2
+
+
+def test_choices_are_answered_in_words(folders, tmp_path, capsys):
+    out = tmp_path / "kept"
+    result, _ = answer(capsys, "run", "--model", folders["gpt"], "--task", "analogy", "--method", "prompt", "--shots", 2, "--steps", 1, "--out", out)
+    assert result["template"].endswith("guess here: {mask}")
+    row, _ = answer(capsys, "predict", "--run", out, "", "--text-b", "Dog is to puppy as cat is to what?", "--choices", "kitten", "foal")
+    assert row["label"] in ("kitten", "foal")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--template": "{txt_a} {mask}"}, "Did you mean text_a"),
+        ({"--template": "{text_a} good"}, "has no {mask}"),
+        ({"--template": "it-was"}, "There is no template 'it-was'"),
+        ({"--template": "no/such/file.txt"}, "cannot be read"),
+        ({"--template": "{text_b} {mask}"}, "the template asks for {text_b}"),
+        ({"--verbalizer": "neg=bad"}, "No label words were given for 'pos'"),
+        ({"--verbalizer": "neg=bad;pos=bad"}, "'bad' stands twice"),
+        ({"--verbalizer": "neg=bad;pos=unforgettable"}, "cut into several tokens"),
+        ({"--tokens": "some"}, "do not count by 'some'"),
+        ({"--tune": "half"}, "cannot tune 'half'"),
+        ({"--tune": "soft"}, "Nothing to train"),
+        ({"--calibrate": "bath"}, "Did you mean batch"),
+        ({"--method": "full"}, "template and verbalizer belong to the method prompt"),
+        ({"--task": "translation"}, "no labels"),
+    ],
+    ids=lambda value: " ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_one_line(change, message, folders, reviews, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = {"--model": str(folders["bert"]), "--task": str(reviews), "--method": "prompt", "--template": ASK, "--verbalizer": WORDS, "--steps": "2", "--no-from-scratch": None} | change
+    code = cli.main(["run", *(word for pair in words.items() for word in pair if word is not None)])
+    out, error = capsys.readouterr()
+    assert (code, out) == (2, "") and "Traceback" not in error
+    assert message in next(line for line in error.splitlines() if line.startswith("minidelta: "))
