@@ -14,6 +14,7 @@ from minidelta.prompt.knowledge import KnowledgeVerbalizer
 from minidelta.prompt.label_vectors import LabelVectors
 from minidelta.prompt.learner import PromptLearner
 from minidelta.prompt.prototypes import Prototypes
+from minidelta.prompt.rules import RELATION_RULES, compose
 from minidelta.prompt.template import Template, choose_template, load_templates
 from minidelta.prompt.verbalizer import TOKENS, LabelWords, Verbalizer, WordVerbalizer, read_label_words, word_tokens, words_from_names
 
@@ -25,7 +26,8 @@ def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str |
 
     Args:
         model, tokenizer, task: as of `PromptLearner`; the task may be a choice task.
-        template: its source; the name of a built-in one; a file, or file#name; None: the first built-in one.
+        template: its source; the name of a built-in one; a file, or file#name; "rules" for the rules of the task relation
+            (`rules.py`); None: the first built-in one.
         verbalizer: "label=word,word;label=word", a file of label words, or what `settings()` of a verbalizer gave; None: the words of
             the built-in task, else the names of the labels.
         tokens: how words count, one of WAYS: strict, first, mean, max, product (see `verbalizer.py`), span (see `answers.py`),
@@ -41,6 +43,10 @@ def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str |
     """
     if task.kind not in ("classification", "relation", "choice"):
         raise PromptError(f"The {task.kind} task {task.name!r} has no labels to put into words; take a task of labels or choices, or another method.")
+    if template == "rules":
+        if not (task.built_in and task.name == "relation"):
+            raise PromptError(f"The built-in rules are written for relation, and the task is {task.name!r}; write rules for it with minidelta.prompt.rules.")
+        template, verbalizer = compose(RELATION_RULES)
     chosen = find_template(template, task)
     if task.kind == "choice":
         if isinstance(verbalizer, str):

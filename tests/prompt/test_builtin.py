@@ -1,8 +1,5 @@
 """The built-in templates: none repeats four words of pre-training, all suit every family, and each task's words are whole."""
 
-import re
-from itertools import islice
-
 import pytest
 
 from minidelta.data import load_task
@@ -10,14 +7,10 @@ from minidelta.hub import load_tokenizer
 from minidelta.prompt.builtin import LABEL_WORDS, TEMPLATES, templates_for
 from minidelta.prompt.explain import lint
 from minidelta.prompt.render import Renderer
-from minidelta.world import TASKS, documents
-from tests.prompt.tiny import FAMILIES, SHAPES
+from minidelta.world import TASKS
+from tests.prompt.tiny import FAMILIES, SHAPES, grams, words
 
 EVERY = [(task, template) for task, templates in TEMPLATES.items() for template in templates]
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.lower())
 
 
 def zones(task: str, template) -> set[str]:
@@ -28,18 +21,6 @@ def zones(task: str, template) -> set[str]:
             filled = "".join(answer if part.kind == "mask" else part.value if part.kind == "literal" else "\n" for part in template.parts)
             found |= {" ".join(words(zone)) for zone in filled.split("\n") if words(zone)}
     return found
-
-
-def grams(zone: str) -> set[str]:
-    """Four words in a row; of a shorter zone all that it has."""
-    said = zone.split()
-    return {" ".join(said[i : i + 4]) for i in range(max(1, len(said) - 3))}
-
-
-@pytest.fixture(scope="module")
-def told() -> str:
-    """20,000 documents of pre-training, as the world's own honesty tests sample them: plain words, one text a line."""
-    return "\n" + "\n".join(f" {' '.join(words(document.text))} " for document in islice(documents(20_26), 20_000))
 
 
 @pytest.mark.parametrize(("task", "template"), EVERY, ids=lambda value: getattr(value, "name", value))

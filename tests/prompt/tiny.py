@@ -1,6 +1,7 @@
 """Tiny random models of the three families, whose tokenizers know a handful of whole words."""
 
 import functools
+import re
 
 from minidelta.data import Example, Task
 from minidelta.hub.tokenizer import train_tokenizer
@@ -42,3 +43,13 @@ def task(count: int = 16, labels: tuple[str, ...] = ("negative", "positive")) ->
     words = {"negative": ("bad", "dull"), "positive": ("good", "fine")}
     examples = [Example(f"the {noun} was {words[label][i % 2]}" + " and we saw it" * (i % 3), label=label) for i in range(count // 2) for noun, label in ((("film", "book", "meal")[i % 3], label) for label in labels)]
     return Task("mine", "classification", labels, "accuracy", examples, examples, examples)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def grams(zone: str) -> set[str]:
+    """Four words in a row; of a shorter zone all that it has."""
+    said = zone.split()
+    return {" ".join(said[i : i + 4]) for i in range(max(1, len(said) - 3))}
