@@ -14,22 +14,30 @@
     label_vectors, prototypes      labels that are no words
     calibrate      take off what a prompt prefers before it has read anything
     soft           tokens that stand for no word
+    rules          prompts of several conditions, joined by "and"
+    search, autoprompt, policy      templates found: by T5, by gradients, by rewards
+    ensemble, demonstrations        several templates answer together; answered examples in front
+    structured     one schema of keys for questions of every format
+    builtin, learners      templates of the built-in tasks; from one line to a learner
     bars           what stands at the mask, drawn
 """
 
 from minidelta.prompt.answers import AnswerLearner, Answers
 from minidelta.prompt.calibrate import calibrate
 from minidelta.prompt.decompose import DecomposedVerbalizer
+from minidelta.prompt.ensemble import Ensemble
 from minidelta.prompt.explain import explain, lint
 from minidelta.prompt.knowledge import KnowledgeVerbalizer
 from minidelta.prompt.label_vectors import LabelVectors
 from minidelta.prompt.learner import PromptLearner
+from minidelta.prompt.learners import prompt_learner
 from minidelta.prompt.prototypes import Prototypes
 from minidelta.prompt.render import Renderer
+from minidelta.prompt.structured import StructuredLearner
 from minidelta.prompt.template import Template, choose_template, load_templates
 from minidelta.prompt.verbalizer import Verbalizer, WordVerbalizer
 
 __all__ = [
-    "AnswerLearner", "Answers", "DecomposedVerbalizer", "KnowledgeVerbalizer", "LabelVectors", "PromptLearner", "Prototypes", "Renderer", "Template", "Verbalizer",
-    "WordVerbalizer", "calibrate", "choose_template", "explain", "lint", "load_templates",
+    "AnswerLearner", "Answers", "DecomposedVerbalizer", "Ensemble", "KnowledgeVerbalizer", "LabelVectors", "PromptLearner", "Prototypes", "Renderer", "StructuredLearner",
+    "Template", "Verbalizer", "WordVerbalizer", "calibrate", "choose_template", "explain", "lint", "load_templates", "prompt_learner",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""AutoPrompt: words that no person would write, found by the gradient (Shin et al. 2020, section 2.2).
+"""AutoPrompt: words that no person would write, found by the gradient (Shin et al. 2020).
 
     T(x) = x  w_1 ... w_n  [MASK]
     candidates for w_j = the k words w with the largest  e_w . grad over e_{w_j} of log p(y | T(x))

@@ -54,14 +54,15 @@ class Renderer:
         max_length: most tokens of the input.
         reserve: tokens kept free for the answer, which GPT writes into the same row.
         start: T5's decoder start token.
+        writes: the decoder writes the answer from its own beginning, so that the template needs no mask.
     Raises: PromptError if the template does not suit this family: no mask, no mask token, text behind GPT's mask.
     """
 
-    def __init__(self, template: Template, tokenizer: Any, shape: str, max_length: int, reserve: int = 0, start: int | None = None) -> None:
+    def __init__(self, template: Template, tokenizer: Any, shape: str, max_length: int, reserve: int = 0, start: int | None = None, writes: bool = False) -> None:
         self.template, self.tokenizer, self.shape, self.start = template, tokenizer, shape, start
         self.room = max_length - (reserve if shape == "decoder" else 0)
         self.parts: Sequence[Part] = template.parts
-        if not template.masks:
+        if not template.masks and not writes:
             raise PromptError(f"The template {template.source!r} has no {{mask}}, so there is no place for an answer; add one.")
         if shape == "encoder" and tokenizer.mask_token is None:
             raise PromptError("This tokenizer has no mask token; take a masked language model such as bert-micro.")
@@ -149,8 +150,8 @@ class Renderer:
             rendered.masks = [[len(tokens) - 1]]
         elif self.shape == "encoder-decoder":
             sentinels = [piece[0] for piece, part in zip(pieces, self.parts) if part.kind == "mask"]
-            rendered.decoder = [self.start, sentinels[0]]
-            rendered.masks = [[1]]
+            if sentinels:
+                rendered.decoder, rendered.masks = [self.start, sentinels[0]], [[1]]
         return rendered
 
     def _shorten(self, pieces: list[list[int]], example: Example) -> dict[int, list[int]]:

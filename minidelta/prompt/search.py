@@ -4,7 +4,7 @@
                T_g(x, y) = x <extra_id_0> v(y) <extra_id_1>: one template has to fit all the examples with their true label words; a beam
                search over the sum gives many, and validation examples choose
     LPAQA      mining: the words that stand between head and tail of a relation; paraphrasing: a template in other words, likely for the
-               model that says it (Jiang et al. 2020, sections 3.1 and 3.2; they paraphrase by translating there and back, here T5 fills
+               model that says it (Jiang et al. 2020; they paraphrase by translating there and back, here T5 fills
                gaps that are cut into the template)
 
 Searches that need gradients or rewards have files of their own: `autoprompt.py`, `policy.py`.
