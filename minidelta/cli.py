@@ -243,7 +243,7 @@ def _parser() -> _Parser:
     run.add_argument("--representation", metavar="R", help="of an entity pair, for relation with BERT: cls, mention-pooling, mention-types, markers-cls, markers-pooling, entity-start (default)")
     run.add_argument("--template", metavar="T", help="with --method prompt: the template, such as '{text_a|shorten} It was {mask}', a built-in name (`minidelta list templates`), or FILE#NAME")
     run.add_argument("--verbalizer", metavar="V", help="label words, such as 'negative=bad,awful;positive=good', or a .json file (default: the task's own, or the names of the labels)")
-    run.add_argument("--tokens", metavar="W", help="how label words of several tokens count: strict (default), first, mean, max, product, span; or vectors or prototypes in place of words")
+    run.add_argument("--tokens", metavar="W", help="how label words of several tokens count: strict (default), first, mean, max, product, span; knowledge: more words from the lexicon; vectors or prototypes: in place of words")
     run.add_argument("--tune", default="full", metavar="X", help="what of a prompt trains: full (default), soft, none (zero-shot), or a delta such as lora")
     run.add_argument("--calibrate", metavar="C", help="take off what a prompt prefers by itself: contextual, domain, pmi or batch")
     run.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")

@@ -10,7 +10,7 @@ from minidelta.errors import PromptError, near_misses
 from minidelta.prompt.answers import AnswerLearner, Answers
 from minidelta.prompt.builtin import LABEL_WORDS, templates_for
 from minidelta.prompt.decompose import DecomposedVerbalizer
-from minidelta.prompt.knowledge import KnowledgeVerbalizer
+from minidelta.prompt.knowledge import KnowledgeVerbalizer, expand_words, refine, world_knowledge
 from minidelta.prompt.label_vectors import LabelVectors
 from minidelta.prompt.learner import PromptLearner
 from minidelta.prompt.prototypes import Prototypes
@@ -18,7 +18,8 @@ from minidelta.prompt.rules import RELATION_RULES, compose
 from minidelta.prompt.template import Template, choose_template, load_templates
 from minidelta.prompt.verbalizer import TOKENS, LabelWords, Verbalizer, WordVerbalizer, read_label_words, word_tokens, words_from_names
 
-WAYS = (*TOKENS, "span", "vectors", "prototypes")
+WAYS = (*TOKENS, "span", "vectors", "prototypes", "knowledge")
+UNLABELLED = 200  # training texts, without their labels, on which words of a knowledge base are refined
 
 
 def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str | Template | None = None, verbalizer: str | dict[str, Any] | Verbalizer | None = None, tokens: str | None = None, **settings: Any) -> PromptLearner:
@@ -31,7 +32,8 @@ def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str |
         verbalizer: "label=word,word;label=word", a file of label words, or what `settings()` of a verbalizer gave; None: the words of
             the built-in task, else the names of the labels.
         tokens: how words count, one of WAYS: strict, first, mean, max, product (see `verbalizer.py`), span (see `answers.py`),
-            vectors (see `label_vectors.py`) or prototypes.  None: strict; span for label names of several tokens.
+            vectors (see `label_vectors.py`), prototypes, or knowledge: the words are expanded by the lexicon of the embedded
+            world and refined (see `knowledge.py`).  None: strict; span for label names of several tokens.
         settings: as of `PromptLearner`.
     Raises: PromptError for anything that cannot be meant.
 
@@ -58,6 +60,8 @@ def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str |
     learner = (AnswerLearner if isinstance(ready, Answers) else PromptLearner)(model, tokenizer, task, chosen, ready, **settings)
     if isinstance(ready, Prototypes) and task.train:
         ready.start(learner, task.train[:256])
+    if tokens == "knowledge":
+        refine(learner, expand_words(ready.label_words, world_knowledge(), tokenizer, learner.template.mask_spaced()), task.train[:UNLABELLED])
     return learner
 
 
@@ -97,7 +101,7 @@ def _from_words(source: str | None, tokens: str | None, task: Task, tokenizer: A
         return Answers(words)
     if tokens == "vectors":
         return LabelVectors(words)
-    return WordVerbalizer(words, tokens or "strict")
+    return WordVerbalizer(words, "strict" if tokens in (None, "knowledge") else tokens)
 
 
 def _answer_settings(kept: dict[str, Any] | Verbalizer | None) -> dict[str, Any]:

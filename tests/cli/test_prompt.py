@@ -33,11 +33,11 @@ def test_a_prompt_learns_and_is_kept(folders, reviews, tmp_path, capsys):
         assert answer(capsys, "predict", "--run", tmp_path / "kept", text)[0]["label"] == label
 
 
-@pytest.mark.parametrize("tokens", ["vectors", "prototypes", "span", "first", "mean", "max"])
+@pytest.mark.parametrize("tokens", ["vectors", "prototypes", "span", "first", "mean", "max", "knowledge"])
 def test_ways_of_counting_give_the_same_predictions_after_loading(tokens, folders, reviews, tmp_path, capsys, monkeypatch):
     learners, make = [], run.prompt_learner
     monkeypatch.setattr(run, "prompt_learner", lambda *words, **settings: learners.append(make(*words, **settings)) or learners[-1])
-    words = [] if tokens == "prototypes" else ["--verbalizer", WORDS]
+    words = [] if tokens == "prototypes" else ["--verbalizer", "neg=bad;pos=good" if tokens == "knowledge" else WORDS]
     go(capsys, folders, reviews, "bert", tmp_path / "kept", "--template", "{soft:2} " + ASK, "--tokens", tokens, "--tune", "soft", "--steps", 3, *words)
     answer(capsys, "predict", "--run", tmp_path / "kept", "the film was good")
     some = [Example("the film was good"), Example("the meal was bad")]

@@ -128,6 +128,22 @@ def test_a_mask_in_the_text_is_not_the_mask():
     assert seen.masks == [[5]] and seen.ids[2] == pieces("bert", "[MASK]")[0]
 
 
+def test_tokenizers_whose_pieces_hold_their_space():
+    """As published GPT-2 and RoBERTa do it: the space before a word belongs to the word, also in the offsets."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    core.train_from_iterator(["the film was good. it was bad."] * 9, trainers.BpeTrainer(vocab_size=330, special_tokens=["<s>", "</s>", "<mask>", "<pad>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    roberta = PreTrainedTokenizerFast(tokenizer_object=core, cls_token="<s>", sep_token="</s>", mask_token="<mask>", pad_token="<pad>", eos_token="</s>")
+    one = Renderer(Template("{text_a} it was {mask}."), roberta, "encoder", 64)([Example("the film")])[0]
+    assert roberta.convert_ids_to_tokens(one.ids)[:5] == ["<s>", "the", "Ġfilm", "Ġit", "Ġwas"]
+    assert one.origin[:5] == [ADDED, 0, 0, 1, 1] and [one.ids[i] for i in one.masks[0]] == [roberta.mask_token_id]
+    other = Renderer(Template("it was {text_a} it {mask}"), roberta, "decoder", 64)([Example("good")])[0]
+    assert roberta.convert_ids_to_tokens(other.ids) == ["it", "Ġwas", "Ġgood", "Ġit"] and other.origin == [0, 0, 1, 2]
+
+
 # ---- explain and lint -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_explanation_shows_every_token_and_what_was_cut(family):
