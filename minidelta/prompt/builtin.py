@@ -2,7 +2,8 @@
 
 They were chosen after the embedded models were trained, and no four words in a row of a filled template stand in their
 pre-training text (of a template with fewer words beside its mask, not all of these), so that a zero-shot score is no memory of a sentence; `tests/prompt/test_builtin.py` proves it.  Those that are
-marked as seen do stand there, and show what that is worth.  Every template ends with its mask, so that GPT can use it too.
+marked as seen do stand there, and show what that is worth.  Every template has its mask last, so that GPT can use it too (and never
+reads the full stop).
 """
 
 from minidelta.data import Task
@@ -12,37 +13,37 @@ from minidelta.prompt.verbalizer import LabelWords
 
 TEMPLATES: dict[str, list[Template]] = {
     "sentiment": [
-        Template("{text_a|shorten} Taken together, that sounds {mask}", "sounds"),
-        Template("{text_a|shorten} My friends call such things {mask}", "friends"),
-        Template("{text_a|shorten} It was {mask}", "it-was"),
-        Template("{text_a|shorten} In a word, {mask}", "in-a-word", seen=True),
+        Template("{text_a|shorten} Taken together, that sounds {mask}.", "sounds"),
+        Template("{text_a|shorten} My friends call such things {mask}.", "friends"),
+        Template("{text_a|shorten} It was {mask}.", "it-was"),
+        Template("{text_a|shorten} In a word, {mask}.", "in-a-word", seen=True),
     ],
     "topic": [
-        Template("{text_a|shorten} Readers would file that under {mask}", "file"),
-        Template("{text_a|shorten} Whoever wrote this cares about {mask}", "cares"),
+        Template("{text_a|shorten} Readers would file that under {mask}.", "file"),
+        Template("{text_a|shorten} Whoever wrote this cares about {mask}.", "cares"),
     ],
     "question-type": [
-        Template("{text_a|shorten} Whoever asks this wants a {mask}", "wants"),
-        Template("{text_a|shorten} A fitting reply gives the {mask}", "reply"),
+        Template("{text_a|shorten} Whoever asks this wants a {mask}.", "wants"),
+        Template("{text_a|shorten} A fitting reply gives the {mask}.", "reply"),
     ],
     "entailment": [
-        Template("{text_a|shorten} Given only this, someone claims: {text_b|shorten} Can they claim that? {mask}", "claims"),
-        Template("{text_a|shorten} Now add: {text_b|shorten} Must that hold? {mask}", "hold"),
+        Template("{text_a|shorten} Given only this, someone claims: {text_b|shorten} Can they claim that? {mask}.", "claims"),
+        Template("{text_a|shorten} Now add: {text_b|shorten} Must that hold? {mask}.", "hold"),
     ],
     "paraphrase": [
-        Template("{text_a|shorten} Next comes this: {text_b|shorten} Both lines tell something {mask}", "lines"),
-        Template("{text_a|shorten} Or also: {text_b|shorten} Put like this they sound {mask}", "sound"),
+        Template("{text_a|shorten} Next comes this: {text_b|shorten} Both lines tell something {mask}.", "lines"),
+        Template("{text_a|shorten} Or also: {text_b|shorten} Put like this they sound {mask}.", "sound"),
     ],
     "relation": [
-        Template("{text_a|shorten} What links {head} with {tail} here would be a {mask}", "links"),
-        Template("{text_a|shorten} Between {head} and {tail} everything turns on a {mask}", "turns"),
+        Template("{text_a|shorten} What links {head} with {tail} here would be a {mask}.", "links"),
+        Template("{text_a|shorten} Between {head} and {tail} everything turns on a {mask}.", "turns"),
     ],
     "qa-yesno": [
-        Template("{text_a|shorten} {text_b} Reading closely one would answer {mask}", "closely"),
-        Template("{text_a|shorten} {text_b} My honest reply here: {mask}", "honest"),
+        Template("{text_a|shorten} {text_b} Reading closely one would answer {mask}.", "closely"),
+        Template("{text_a|shorten} {text_b} My honest reply here: {mask}.", "honest"),
     ],
-    "qa-choice": [Template("{text_a|shorten} {text_b} Reading closely one would answer {mask}", "closely")],
-    "analogy": [Template("{text_b|shorten} My own guess here: {mask}", "guess")],
+    "qa-choice": [Template("{text_a|shorten} {text_b} Reading closely one would answer {mask}.", "closely")],
+    "analogy": [Template("{text_b|shorten} My own guess here: {mask}.", "guess")],
 }
 LABEL_WORDS: dict[str, LabelWords] = {
     "sentiment": {"negative": ["bad"], "positive": ["good"]},
@@ -56,8 +57,8 @@ LABEL_WORDS: dict[str, LabelWords] = {
     },
     "qa-yesno": {"no": ["no"], "yes": ["yes"]},
 }  # fmt: skip
-ANY_TEXT = Template("{text_a|shorten} In short: {mask}", "short")  # for a person's own data, where nothing is said
-ANY_PAIR = Template("{text_a|shorten} {text_b|shorten} In short: {mask}", "short")
+ANY_TEXT = Template("{text_a|shorten} In short: {mask}.", "short")  # for a person's own data, where nothing is said
+ANY_PAIR = Template("{text_a|shorten} {text_b|shorten} In short: {mask}.", "short")
 
 
 def templates_for(task: Task) -> list[Template]:

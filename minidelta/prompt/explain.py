@@ -148,7 +148,8 @@ def lint(renderer: Renderer, label_words: dict[str, list[str]] | None = None, ex
             found.append(f"No space stands before mask {number + 1}: its word is glued to {before.split()[-1]!r}.")
     if renderer.shape == "decoder" and len(renderer.parts) + 1 < len(template.parts):
         lost = "".join(map(str, template.parts[len(renderer.parts) + 1 :])).strip()
-        found.append(f"GPT stops at the mask and never reads {lost!r}.")
+        if any(c.isalnum() for c in lost):
+            found.append(f"GPT stops at the mask and never reads {lost!r}.")
     if not any(part.kind in ("text_a", "text_b", "meta", "head", "tail") for part in template.parts):
         found.append("The template uses no text of the example, so every example reads alike.")
     elif not any(part.shorten for part in template.parts):

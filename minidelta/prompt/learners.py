@@ -41,7 +41,7 @@ def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str |
     >>> from minidelta.hub import load_model, load_tokenizer
     >>> learner = prompt_learner(load_model("bert-nano"), load_tokenizer("bert-nano"), load_task("topic", shots=2), "cares")
     >>> learner.template.source
-    '{text_a|shorten} Whoever wrote this cares about {mask}'
+    '{text_a|shorten} Whoever wrote this cares about {mask}.'
     """
     if task.kind not in ("classification", "relation", "choice"):
         raise PromptError(f"The {task.kind} task {task.name!r} has no labels to put into words; take a task of labels or choices, or another method.")

@@ -46,7 +46,7 @@ def test_ways_of_counting_give_the_same_predictions_after_loading(tokens, folder
 
 def test_names_of_labels_are_words_where_none_are_given(folders, reviews, tmp_path, capsys):
     result = go(capsys, folders, reviews, "gpt", tmp_path / "kept", "--tune", "none")
-    assert result["template"] == "{text_a|shorten} In short: {mask}"
+    assert result["template"] == "{text_a|shorten} In short: {mask}."
     assert result["verbalizer"]["label_words"] == {"neg": ["neg"], "pos": ["pos"]} and result["verbalizer"]["tokens"] == "span"
 
 
@@ -64,7 +64,7 @@ def test_files_of_templates_and_calibration(folders, reviews, tmp_path, capsys):
 def test_choices_are_answered_in_words(folders, tmp_path, capsys):
     out = tmp_path / "kept"
     result, _ = answer(capsys, "run", "--model", folders["gpt"], "--task", "analogy", "--method", "prompt", "--shots", 2, "--steps", 1, "--out", out)
-    assert result["template"].endswith("guess here: {mask}")
+    assert result["template"].endswith("guess here: {mask}.")
     row, _ = answer(capsys, "predict", "--run", out, "", "--text-b", "Dog is to puppy as cat is to what?", "--choices", "kitten", "foal")
     assert row["label"] in ("kitten", "foal")
 
