@@ -35,8 +35,8 @@ class Ensemble:
     >>> from minidelta.prompt.learners import prompt_learner
     >>> model, tokenizer, task = load_model("bert-nano"), load_tokenizer("bert-nano"), load_task("sentiment", shots=4)
     >>> several = Ensemble([prompt_learner(model, tokenizer, task, template) for template in TEMPLATES["sentiment"]])
-    >>> several.weigh(task.train, "accuracy").shape, several.score(task.train).exp().sum(-1)
-    (torch.Size([4]), tensor([1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 1.0000]))
+    >>> several.weigh(task.train, "accuracy").shape, several.score(task.train).shape
+    (torch.Size([4]), torch.Size([8, 2]))
     """
 
     def __init__(self, learners: Sequence[PromptLearner]) -> None:
