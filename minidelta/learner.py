@@ -31,7 +31,12 @@ class Learner:
         task: kind, labels and prefix; the examples are needed only by those who generate answers.
         seed: of a new head's weights.
         max_length: most tokens of an input; default what the model's positions allow.
+
+    Attributes:
+        rate: tested learning rate of the task's own parameters beside a frozen backbone, where they are no head; None: a head's.
     """
+
+    rate: float | None = None
 
     def __init__(self, model: nn.Module, tokenizer: Any, task: Task, seed: int = 0, max_length: int | None = None) -> None:
         self.model, self.tokenizer, self.task, self.seed = model, tokenizer, task, seed

@@ -28,7 +28,7 @@ from minidelta.hub import load_model, load_tokenizer
 from minidelta.learner import Learner
 from minidelta.model import Transformer
 from minidelta.prompt.calibrate import calibrate
-from minidelta.prompt.learners import prompt_learner
+from minidelta.prompt.learners import UNLABELLED, prompt_learner
 from minidelta.train import History
 
 TUNES = ("full", "soft", "none")  # what of a prompt trains, beside the deltas
@@ -96,6 +96,8 @@ def run(
     if method not in ("full", "head", "prompt", *METHODS):
         raise ConfigError(f"there is no method {method!r}. {near_misses(method, ['full', 'head', 'prompt', *METHODS])}")
     prompt.check(method)
+    if method == "prompt" and representation:
+        raise ConfigError("a representation of entity pairs belongs to a head, and a prompt has none; leave it out, or choose another method.")
     started = time.perf_counter()
     settings = {"steps": steps, "lr": lr, "seed": seed} | ({"batch_size": batch_size} if batch_size else {})
     form = {"representation": representation} if representation else {}
@@ -107,7 +109,7 @@ def run(
     if method == "prompt":
         learner: Learner = prompt_learner(model, tokenizer, task, prompt.template, prompt.verbalizer, prompt.tokens, seed=seed)
         if prompt.calibrate:
-            calibrate(learner, prompt.calibrate, task.train, seed)
+            calibrate(learner, prompt.calibrate, task.train[:UNLABELLED], seed)
     else:
         learner = learner_for(model, tokenizer, task, seed=seed, **form)
     torch.manual_seed(seed)  # a delta's start values
@@ -144,6 +146,7 @@ def as_it_is(learner: Learner, task: Task) -> Result:
     """Zero-shot: the test score of a learner that nothing trains."""
     learner.model.requires_grad_(False)
     learner.rest()
+    learner.truncated = 0
     score = evaluate(learner, task.test, task.metric)
     return Result(task.metric, score, 0, count_parameters(learner)[1], 0, 0.0, learner.truncated, learner.unreadable, History())
 

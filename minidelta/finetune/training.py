@@ -77,7 +77,7 @@ def parameter_groups(learner: Learner, method: str, delta: Any = None, lr: float
         raise ConfigError(f"The method {method!r} trains a delta, and none was given. Attach one and pass delta=..., or choose full or head.")
     d_model, width = learner.model.config.d_model, FOUND_AT[learner.shape]
     backbone, head = RATES[learner.shape][method if method in ("full", "head") else "delta"]
-    head_rate = head and scaled(head, d_model)
+    head_rate = learner.rate if learner.rate and method != "full" else head and scaled(head, d_model)
     if method == "full":
         learner.model.requires_grad_(True)
         groups = [{"params": list(learner.model.parameters()), "lr": lr or scaled(backbone, d_model, width)}]

@@ -47,9 +47,13 @@ class Probe(nn.Module):
 def triggers(words: Sequence[str], before: str = "{text_a|shorten}", after: str = "{mask}") -> Template:
     """A template with trigger words between what stands before and after.
 
+    Raises: PromptError if words stand right beside the triggers, where they would be taken for triggers.
+
     >>> triggers(["so", "film"]).source
     '{text_a|shorten} so film {mask}'
     """
+    if not before.endswith("}") or not after.startswith("{"):
+        raise PromptError(f"Triggers stand between two parts in braces, and here between {before!r} and {after!r}; end the one and begin the other with a part such as {{text_a}} or {{mask}}.")
     return Template(f"{before} {Part('literal', ' '.join(words))} {after}")
 
 
@@ -80,7 +84,7 @@ def autoprompt(ask: Callable[[Template], PromptLearner], examples: Sequence[Exam
     for step in range(steps):
         some = rng.sample(list(examples), min(batch, len(examples)))
         learner, place = ask(triggers(words, before, after)), step % count
-        gradient = trigger_gradient(learner, some, count)[place]  # [D] of log p
+        gradient = trigger_gradient(learner, some, words)[place]  # [D] of log p
         options = [name(tokenizer, known[i]) for i in (table @ gradient).topk(min(k, len(known))).indices.tolist()]
         tried = {words[place]: agreement(learner, some)[1]}
         for word in options:
@@ -92,15 +96,15 @@ def autoprompt(ask: Callable[[Template], PromptLearner], examples: Sequence[Exam
     return best
 
 
-def trigger_gradient(learner: PromptLearner, examples: Sequence[Example], count: int) -> Tensor:
-    """The gradient of sum log p(y | x) over the vector of each trigger: [n,D].
-
-    The triggers are the tokens of the template's words: the first `count` tokens of the literal before the mask.
-    """
-    place = max(i for i, part in enumerate(learner.template.parts) if part.kind == "literal" and len(part.value.split()) >= count)
+def trigger_gradient(learner: PromptLearner, examples: Sequence[Example], words: Sequence[str]) -> Tensor:
+    """The gradient of sum log p(y | x) over the vector of each trigger word: [n,D]."""
+    place = next(i for i, part in enumerate(learner.template.parts) if part.kind == "literal" and part.value.split() == list(words))
     items, rendered = learner.encode(examples), learner.renderer(examples)
     batch = learner.pad(items)
     stack = learner.model.encoder if learner.shape == "encoder-decoder" else learner.model
+    learner.hang()
+    if learner.soft is not None:
+        learner.soft.which = batch["soft"]
     probe = stack.embed_out.parts["probe"] = Probe()
     try:
         with learner.resting(), torch.enable_grad():
@@ -110,5 +114,5 @@ def trigger_gradient(learner: PromptLearner, examples: Sequence[Example], count:
             (gradient,) = torch.autograd.grad(loss, probe.vectors)
     finally:
         del stack.embed_out.parts["probe"]
-    rows = [[i for i, origin in enumerate(seen.origin) if origin == place][:count] for seen in rendered]
+    rows = [[i for i, origin in enumerate(seen.origin) if origin == place] for seen in rendered]
     return -torch.stack([gradient[number, row] for number, row in enumerate(rows)]).sum(0).float()  # [B,n,D] -> [n,D]

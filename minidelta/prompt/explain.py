@@ -119,13 +119,14 @@ def _shown(token: str) -> str:
     return token.lstrip("Ġ▁") or "_"
 
 
-def lint(renderer: Renderer, label_words: dict[str, list[str]] | None = None, examples: Sequence[Example] = ()) -> list[str]:
+def lint(renderer: Renderer, label_words: dict[str, list[str]] | None = None, examples: Sequence[Example] = (), split: bool = True) -> list[str]:
     """Warnings about a template, its label words and how they meet; none is an error by itself.
 
     Args:
         renderer: a template and a tokenizer, made for a family.
         label_words: label -> its words.
         examples: some examples, to see what is cut.
+        split: warn of label words of several tokens; False where it was decided how they count.
     Returns: one sentence for each finding.
 
     >>> from minidelta.hub import load_tokenizer
@@ -140,7 +141,7 @@ def lint(renderer: Renderer, label_words: dict[str, list[str]] | None = None, ex
             if word.lower() in written:
                 found.append(f"The label word {word!r} of {label!r} stands in the template itself, which gives it away or holds it back.")
             ids = tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
-            if len(ids) > 1:
+            if split and len(ids) > 1:
                 found.append(f"The label word {word!r} of {label!r} is {len(ids)} tokens ({' '.join(map(_shown, tokenizer.convert_ids_to_tokens(ids)))}); one mask reads one of them.")
     for number, part in enumerate(template.masks):
         before = template.source[: part.start]

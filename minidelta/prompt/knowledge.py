@@ -1,13 +1,13 @@
 """Label words from outside: a knowledge base proposes many, four refinements keep what helps (KPT; Hu et al. 2022).
 
     expand        V_y = the words that a knowledge base lists for the label's first word
-    frequency     drop v where  p(v) = mean over x in C of p([MASK] = v | T(x))  is small: the model hardly ever says it
+    frequency     drop v where  p(v) = mean over x in X of p([MASK] = v | T(x))  is small: the model hardly ever says it
     relevance     drop v where  R(v) = r(v, y) (C - 1) / sum over y' != y of exp r(v, y')  < 1,   y the label of v
-                  r(v, y) = cosine of [p(v | x)] and [p(v_y | x)] over x in C,  v_y the label's first word
+                  r(v, y) = cosine of [p(v | x)] and [p(v_y | x)] over x in X,  v_y the label's first word
     calibrate     p'(v | x) = p(v | x) / p(v)           contextualised calibration: frequent words weigh no more than rare ones
     weights       s(y | x) = sum over v in V_y of alpha_v log p'(v | x),   alpha = softmax of trained numbers, equal at the start
 
-C are unlabelled texts of the task.  Without examples (zero-shot) the paper drops by frequency, relevance
+X are unlabelled texts of the task, C is the number of labels.  Without examples (zero-shot) the paper drops by frequency, relevance
 and calibrates; with a few it trains the weights, and filters no more.  Here each step is a function of its own, to be used or left out.
 """
 
@@ -122,7 +122,7 @@ class KnowledgeVerbalizer(WordVerbalizer):
         return super().settings() | {"weighted": self.alpha is not None, "prior": prior}
 
 
-# -- refinement: each step takes log p(v | x) of all words over the texts C [N,W] --------------------------------------
+# -- refinement: each step takes log p(v | x) of all words over N texts [N,W] --------------------------------------
 
 
 def word_priors(log_p: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ def refine(learner: Any, label_words: LabelWords, texts: Sequence[Example], freq
     Args:
         learner: a `PromptLearner`; its template is used, its verbalizer is replaced by the result.
         label_words: from `expand_words`.
-        texts: C, unlabelled.
+        texts: X, unlabelled.
         frequency: share of the words that is dropped as too rarely expected; 0 keeps all.
         relevant: drop words that lie nearer to another label.
         calibrated: take log p(v) off.

@@ -23,6 +23,9 @@ from minidelta.prompt.template import Template
 from minidelta.prompt.verbalizer import Verbalizer, WordVerbalizer, words_from_names
 
 
+SOFT_RATE = 0.1  # of soft tokens, found on the embedded models: at a head's rate they look dead
+
+
 class PromptLearner(Learner):
     """Classification through a template and a verbalizer, with BERT, GPT or T5.
 
@@ -74,6 +77,7 @@ class PromptLearner(Learner):
         self.verbalizer = verbalizer.bind(self.model, self.tokenizer, self.template.mask_spaced(), masks)
         trained = {name: module for name, module in (("soft", self.soft), ("verbalizer", verbalizer if verbalizer.trains else None)) if module is not None}
         self.head = nn.ModuleDict(trained) if trained else None
+        self.rate = SOFT_RATE if self.soft is not None else None
 
     def encode(self, examples: Sequence[Example]) -> list[Item]:
         """An item knows its ids, its soft rows and where its answer is read."""
@@ -144,7 +148,7 @@ class PromptLearner(Learner):
 
     def lint(self, examples: Sequence[Example] | None = None) -> list[str]:
         """What is probably wrong with template and label words; see `explain.py`."""
-        return lint(self.renderer, getattr(self.verbalizer, "label_words", None), self.task.train[:50] if examples is None else examples)
+        return lint(self.renderer, getattr(self.verbalizer, "label_words", None), self.task.train[:50] if examples is None else examples, split=False)
 
     def settings(self) -> dict[str, Any]:
         prior = None if self.prior is None else self.prior.tolist()

@@ -19,7 +19,7 @@ from minidelta.prompt.template import Template, choose_template, load_templates
 from minidelta.prompt.verbalizer import TOKENS, LabelWords, Verbalizer, WordVerbalizer, read_label_words, word_tokens, words_from_names
 
 WAYS = (*TOKENS, "span", "vectors", "prototypes", "knowledge")
-UNLABELLED = 200  # training texts, without their labels, on which words of a knowledge base are refined
+UNLABELLED = 200  # training texts, without their labels, on which a prompt is calibrated and words of a knowledge base are refined
 
 
 def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str | Template | None = None, verbalizer: str | dict[str, Any] | Verbalizer | None = None, tokens: str | None = None, **settings: Any) -> PromptLearner:

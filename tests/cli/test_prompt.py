@@ -84,6 +84,7 @@ def test_choices_are_answered_in_words(folders, tmp_path, capsys):
         ({"--tune": "half"}, "cannot tune 'half'"),
         ({"--tune": "soft"}, "Nothing to train"),
         ({"--calibrate": "bath"}, "Did you mean batch"),
+        ({"--representation": "cls"}, "belongs to a head"),
         ({"--method": "full"}, "template and verbalizer belong to the method prompt"),
         ({"--task": "translation"}, "no labels"),
     ],

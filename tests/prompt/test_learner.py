@@ -8,7 +8,7 @@ import torch
 
 from minidelta.data import Example, Task
 from minidelta.errors import ConfigError, PromptError
-from minidelta.finetune import train_task
+from minidelta.finetune import parameter_groups, train_task
 from minidelta.prompt import AnswerLearner, Answers, LabelVectors, PromptLearner, Prototypes, WordVerbalizer, calibrate
 from minidelta.prompt.calibrate import KINDS, emptied, mean_prior, random_texts
 from minidelta.prompt.decompose import DecomposedVerbalizer
@@ -70,6 +70,12 @@ def test_soft_tokens_alone_train_and_the_backbone_stays(family, encoder):
     assert result.history.losses[-1] < (1.0 if family == "bert" else 0.95) * result.history.losses[0]  # the mask of a random BERT hardly listens to its neighbours
     assert all(torch.equal(before[name], value) for name, value in ours.model.backbone_state().items())
     assert result.trainable == sum(p.numel() for p in ours.soft.parameters()) and (encoder != "none" or result.trainable == 4 * 32)
+
+
+def test_soft_tokens_bring_their_own_rate():
+    assert [group["lr"] for group in parameter_groups(learner(template=MIXED), "head")] == [0.1]
+    assert [group["lr"] for group in parameter_groups(learner(template=MIXED), "head", lr=0.5)] == [0.5]
+    assert parameter_groups(learner(verbalizer=LabelVectors(WORDS)), "head")[0]["lr"] == 1e-2
 
 
 def test_a_template_without_anything_to_train_says_so():

@@ -95,7 +95,7 @@ def test_the_gradient_at_a_trigger_is_that_of_a_small_step(family):
     asked = ask(family)
     examples = [Example("the film was bad", label="negative"), Example("the meal", label="positive")]
     learner = asked(triggers(["topic", "science"]))
-    gradient = trigger_gradient(learner, examples, 2)[1]  # of science
+    gradient = trigger_gradient(learner, examples, ["topic", "science"])[1]  # of science
     table, token = learner.model.token_embedding.weight, pieces(family, "_science")[0]
     step = 1e-2 * gradient / gradient.norm()
 
@@ -123,6 +123,8 @@ def test_autoprompt_climbs_on_its_examples(family):
     assert found.template == autoprompt(asked, task().train, count=2, steps=4, k=4).template
     with pytest.raises(PromptError, match="at least one trigger"):
         autoprompt(asked, task().train, count=0)
+    with pytest.raises(PromptError, match="between two parts in braces"):
+        triggers(["so"], before="{text_a} and")
 
 
 # ---- policy -----------------------------------------------------------------------------------------------------------
