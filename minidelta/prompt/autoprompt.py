@@ -57,7 +57,18 @@ def triggers(words: Sequence[str], before: str = "{text_a|shorten}", after: str 
     return Template(f"{before} {Part('literal', ' '.join(words))} {after}")
 
 
-def autoprompt(ask: Callable[[Template], PromptLearner], examples: Sequence[Example], count: int = 3, steps: int = 30, k: int = 10, batch: int = 16, seed: int = 0, before: str = "{text_a|shorten}", after: str = "{mask}", avoid: Sequence[str] = ()) -> Found:
+def autoprompt(
+    ask: Callable[[Template], PromptLearner],
+    examples: Sequence[Example],
+    count: int = 3,
+    steps: int = 30,
+    k: int = 10,
+    batch: int = 16,
+    seed: int = 0,
+    before: str = "{text_a|shorten}",
+    after: str = "{mask}",
+    avoid: Sequence[str] = (),
+) -> Found:
     """Search trigger words.
 
     Args:
@@ -69,7 +80,16 @@ def autoprompt(ask: Callable[[Template], PromptLearner], examples: Sequence[Exam
         batch: examples that a swap is tried on.
         seed: of start words and batches.
         before, after: what stands around the triggers.
-        avoid: words that may not be taken, such as the label words; theirs are avoided anyway.
+        avoid: words that may not be taken; the label words are avoided anyway.
+    Raises: PromptError without triggers or examples, or where words stand right beside the triggers.
+
+    >>> from minidelta.data import load_task
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> from minidelta.prompt.search import asking
+    >>> task = load_task("sentiment", shots=2)
+    >>> ask = asking(load_model("bert-nano").requires_grad_(False), load_tokenizer("bert-nano"), task, {"negative": ["bad"], "positive": ["good"]})
+    >>> len(autoprompt(ask, task.train, count=2, steps=2, k=2).template.words.split())
+    2
     """
     if count < 1 or not examples:
         raise PromptError(f"AutoPrompt needs at least one trigger and one labelled example; got {count} and {len(examples)}.")

@@ -36,6 +36,13 @@ def calibrate(learner: Any, kind: str, examples: Sequence[Example] = (), seed: i
         seed: of the random words of "domain".
     Returns: the prior [C].
     Raises: PromptError for an unknown kind or missing examples.
+
+    >>> from minidelta.data import load_task
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> from minidelta.prompt.learners import prompt_learner
+    >>> task = load_task("sentiment", shots=8)
+    >>> calibrate(prompt_learner(load_model("bert-nano"), load_tokenizer("bert-nano"), task), "batch", task.train).exp().sum().round(decimals=3)
+    tensor(1.)
     """
     if kind not in KINDS:
         raise PromptError(f"There is no calibration called {kind!r}. {near_misses(str(kind), KINDS)}")

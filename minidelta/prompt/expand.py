@@ -84,6 +84,13 @@ def petal(learner: Any, examples: Sequence[Example], k: int = 10, candidates: Se
         candidates: words to choose from; default all whole words of the vocabulary.
         among: so many of them count, those with the largest mean p(v | T(x)).
     Raises: PromptError if a label has no example, or no word of its own.
+
+    >>> from minidelta.data import load_task
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> from minidelta.prompt.learners import prompt_learner
+    >>> learner = prompt_learner(load_model("bert-micro"), load_tokenizer("bert-micro"), load_task("sentiment", shots=8), "in-a-word")
+    >>> {label: len(words) for label, words in petal(learner, learner.task.train, k=3).items()}
+    {'negative': 3, 'positive': 3}
     """
     known = _known(learner, candidates)
     labels = torch.tensor([learner.label_number(example) for example in examples])

@@ -13,6 +13,7 @@ from typing import Any
 from minidelta.data import Example
 from minidelta.errors import PromptError
 from minidelta.prompt.render import ADDED, Rendered, Renderer
+from minidelta.prompt.template import TEXTS
 
 COLOURS = {  # origin -> (ANSI code, CSS colour)
     "frame": ("90", "#e5e7eb"),
@@ -151,7 +152,7 @@ def lint(renderer: Renderer, label_words: dict[str, list[str]] | None = None, ex
         lost = "".join(map(str, template.parts[len(renderer.parts) + 1 :])).strip()
         if any(c.isalnum() for c in lost):
             found.append(f"GPT stops at the mask and never reads {lost!r}.")
-    if not any(part.kind in ("text_a", "text_b", "meta", "head", "tail") for part in template.parts):
+    if not any(part.kind in TEXTS for part in template.parts):
         found.append("The template uses no text of the example, so every example reads alike.")
     elif not any(part.shorten for part in template.parts):
         found.append("No text is marked |shorten, so an example that is too long is an error.")

@@ -76,6 +76,10 @@ def expand_words(label_words: Mapping[str, Sequence[str]], base: KnowledgeBase, 
     """Add to each label's words what the knowledge base lists for them; the first word stays first.
 
     Words of several tokens, and words that belong to two labels, are left out.
+
+    >>> from minidelta.hub import load_tokenizer
+    >>> expand_words({"no": ["bad"], "yes": ["good"]}, {"bad": ["dull", "film"], "good": ["fine", "film"]}, load_tokenizer("bert-nano"))
+    {'no': ['bad', 'dull'], 'yes': ['good', 'fine']}
     """
     proposed = {label: list(dict.fromkeys([*words, *(other for word in words for other in base.get(word, ()))])) for label, words in label_words.items()}
     count: dict[str, int] = {}
@@ -91,7 +95,7 @@ class KnowledgeVerbalizer(WordVerbalizer):
     Args:
         label_words: from `expand_words`; the first word of each label is its anchor.
         weighted: train one weight a word (alpha).
-        prior: [W] log p(v), from `calibrate_words`.
+        prior: [W] log p(v), from `word_priors`.
 
     >>> verbalizer = KnowledgeVerbalizer({"no": ["bad", "dull"], "yes": ["good"]}, weighted=True)
     >>> verbalizer.label_scores(torch.tensor([[-1.0, -3.0, -4.0]]))

@@ -84,7 +84,8 @@ class PromptLearner(Learner):
         items = []
         for example, seen in zip(examples, self.renderer(examples)):
             self.truncated += bool(seen.cut)
-            items.append({"ids": seen.ids, "types": seen.types, "soft": seen.soft, "masks": [place for places in seen.masks for place in places], "decoder": seen.decoder, "size": len(seen.ids), "label": self.label_number(example)})
+            masks = [place for places in seen.masks for place in places]
+            items.append({"ids": seen.ids, "types": seen.types, "soft": seen.soft, "masks": masks, "decoder": seen.decoder, "size": len(seen.ids), "label": self.label_number(example)})
         return items
 
     def pad(self, items: Sequence[Item]) -> Batch:

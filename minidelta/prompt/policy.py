@@ -25,7 +25,19 @@ from minidelta.prompt.learner import PromptLearner
 from minidelta.prompt.template import Template
 
 
-def policy_search(ask: Callable[[Template], PromptLearner], examples: Sequence[Example], candidates: Sequence[str] | None = None, count: int = 3, steps: int = 30, samples: int = 8, lr: float = 0.3, batch: int = 16, seed: int = 0, before: str = "{text_a|shorten}", after: str = "{mask}") -> Found:
+def policy_search(
+    ask: Callable[[Template], PromptLearner],
+    examples: Sequence[Example],
+    candidates: Sequence[str] | None = None,
+    count: int = 3,
+    steps: int = 30,
+    samples: int = 8,
+    lr: float = 0.3,
+    batch: int = 16,
+    seed: int = 0,
+    before: str = "{text_a|shorten}",
+    after: str = "{mask}",
+) -> Found:
     """Learn a policy over trigger words, and return the best prompt that it drew.
 
     Args:
@@ -39,6 +51,15 @@ def policy_search(ask: Callable[[Template], PromptLearner], examples: Sequence[E
         seed: of draws and batches.
         before, after: what stands around the words.
     Returns: as of AutoPrompt, but the score is the mean reward on all examples.
+    Raises: PromptError for too few words, samples or examples.
+
+    >>> from minidelta.data import load_task
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> from minidelta.prompt.search import asking
+    >>> task = load_task("sentiment", shots=2)
+    >>> ask = asking(load_model("bert-nano").requires_grad_(False), load_tokenizer("bert-nano"), task, {"negative": ["bad"], "positive": ["good"]})
+    >>> len(policy_search(ask, task.train, count=2, steps=2, samples=2).template.words.split())
+    2
     """
     if count < 1 or samples < 2 or not examples:
         raise PromptError(f"A policy needs at least one word, two samples a step and one labelled example; got {count}, {samples} and {len(examples)}.")

@@ -18,7 +18,7 @@ from typing import Any
 from minidelta.data import Example
 from minidelta.errors import PromptError
 from minidelta.learner import fair_limit
-from minidelta.prompt.template import Part, Template
+from minidelta.prompt.template import TEXTS, Part, Template
 
 ADDED = -1  # the origin of a token that the model's own frame adds ([CLS], the last [SEP], </s>)
 
@@ -56,6 +56,12 @@ class Renderer:
         start: T5's decoder start token.
         writes: the decoder writes the answer from its own beginning, so that the template needs no mask.
     Raises: PromptError if the template does not suit this family: no mask, no mask token, text behind GPT's mask.
+
+    >>> from minidelta.hub import load_tokenizer
+    >>> tokenizer = load_tokenizer("t5-micro")
+    >>> seen = Renderer(Template("{text_a|shorten} It was {mask}."), tokenizer, "encoder-decoder", 64, start=0)([Example("A fine film.")])[0]
+    >>> tokenizer.convert_ids_to_tokens(seen.ids)[-4:], tokenizer.convert_ids_to_tokens(seen.decoder)
+    (['Ġwas', '<extra_id_0>', 'Ġ.', '</s>'], ['<pad>', '<extra_id_0>'])
     """
 
     def __init__(self, template: Template, tokenizer: Any, shape: str, max_length: int, reserve: int = 0, start: int | None = None, writes: bool = False) -> None:
@@ -74,7 +80,7 @@ class Renderer:
             self.frame = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
         elif shape == "encoder-decoder":
             self.frame = [], [tokenizer.eos_token_id]
-        self.single = [self._written(place) if part.kind not in ("literal", "text_a", "text_b", "meta", "head", "tail") else None for place, part in enumerate(self.parts)]
+        self.single = [self._written(place) if part.kind not in ("literal", *TEXTS) else None for place, part in enumerate(self.parts)]
 
     def _before_the_mask(self) -> Sequence[Part]:
         """What GPT reads: everything up to the mask.  Words behind it are never seen; texts behind it would be lost."""
@@ -159,7 +165,7 @@ class Renderer:
         places = [place for place, part in enumerate(self.parts) if part.shorten]
         fixed = sum(len(piece) for place, piece in enumerate(pieces) if place not in places) + sum(map(len, self.frame))
         room = self.room - fixed
-        if room < 0 or (not places and room < 0):
+        if room < 0:
             hint = "mark a text with |shorten, so that it may be cut" if not places else "shorten the template"
             raise PromptError(f"{example.meta.get('source', 'an example')}: {fixed} tokens may not be cut and the model reads {self.room}; {hint}: {self.template.source}")
         limit, cut = fair_limit([len(pieces[place]) for place in places], room), {}

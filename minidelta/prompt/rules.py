@@ -136,7 +136,8 @@ def readings(learner: Any, example: Example) -> list[tuple[str, float]]:
 
 KINDS: Sequence[str] = ("person", "city", "company", "film", "book", "team", "restaurant", "name")
 SUBJECT = SubPrompt("subject", "Here the {mask} {head}", ("person", "name"))
-LINK = SubPrompt("link", "{mask} {mask}", ("born in", "home in", "job at", "founder of", "director of", "author of", "coach of", "partner of", "owner of", "guest of", "not of"))
+LINKS = ("born in", "home in", "job at", "founder of", "director of", "author of", "coach of", "partner of", "owner of", "guest of", "not of")
+LINK = SubPrompt("link", "{mask} {mask}", LINKS)
 OBJECT = SubPrompt("object", "this {mask} {tail}", tuple(KINDS))
 RELATION_RULES: dict[str, Rule] = {
     label: SUBJECT(subject) & LINK(link) & OBJECT(kind)

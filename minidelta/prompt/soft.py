@@ -40,6 +40,12 @@ class SoftTokens(nn.Module):
 
     Attributes:
         which: [B,T] the row that stands at each place, -1 for none; set before the model is called.
+
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> model, tokenizer = load_model("bert-nano"), load_tokenizer("bert-nano")
+    >>> soft = SoftTokens(Template('{text_a} {soft:2} {soft:"it was"} {mask}'), model, tokenizer)
+    >>> soft.weight.shape, soft.nearest(model, tokenizer)[2:]
+    (torch.Size([4, 64]), ['it', 'was'])
     """
 
     def __init__(self, template: Template, model: nn.Module, tokenizer: Any, encoder: str = "none", hidden: int | None = None, seed: int = 0) -> None:

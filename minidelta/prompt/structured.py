@@ -21,6 +21,7 @@ from minidelta.data import Example, Task
 from minidelta.errors import PromptError
 from minidelta.evaluate import METRICS, f1_answer
 from minidelta.learner import IGNORED, Batch, Item, Learner
+from minidelta.prompt.learner import SOFT_RATE
 from minidelta.prompt.render import Renderer, soft_rows
 from minidelta.prompt.soft import SoftTokens
 from minidelta.prompt.template import Template
@@ -110,7 +111,7 @@ class StructuredLearner(Learner):
             self.rows_of = {whole.parts[place].label: rows for place, rows in soft_rows(whole, tokenizer).items()}  # the one table of all templates
             self.soft = SoftTokens(whole, model, tokenizer, seed=self.seed)
             model.encoder.embed_out.parts["prompt"] = self.soft
-            self.head = nn.ModuleDict({"soft": self.soft})
+            self.head, self.rate = nn.ModuleDict({"soft": self.soft}), SOFT_RATE
 
     def renderer_for(self, example: Example) -> Renderer:
         template = structured_template(example, self.length)

@@ -96,9 +96,12 @@ class Part:
         return text
 
     def raw(self, example: Example) -> str:
+        """The same before the filters."""
         if self.kind == "literal":
             return self.value
-        found = {"text_a": lambda: example.text, "text_b": lambda: example.text_b, "meta": lambda: example.meta.get(self.value)}.get(self.kind, lambda: example.meta.get(self.kind))()
+        if self.kind == "text_a":
+            return example.text
+        found = example.text_b if self.kind == "text_b" else example.meta.get(self.value if self.kind == "meta" else self.kind)
         if found is None:
             known = [name for name, value in (("text_b", example.text_b), *((f"meta:{key}", value) for key, value in example.meta.items())) if value is not None]
             raise PromptError(f"{example.meta.get('source', 'an example')}: the template asks for {self}, and the example has only {', '.join(['text_a', *known])}.")

@@ -106,10 +106,12 @@ class WordVerbalizer(Verbalizer):
         found = [word_tokens(word, tokenizer, spaced) for word in self.flat]
         long = [f"{word} = {' + '.join(tokenizer.convert_ids_to_tokens(ids))}" for word, ids in zip(self.flat, found) if len(ids) > 1]
         if self.tokens == "strict" and long:
-            raise PromptError(f"{len(long)} label words are cut into several tokens ({'; '.join(long[:4])}{', ...' if len(long) > 4 else ''}), and one mask reads one. Choose other words, or say what counts: tokens = first, mean, max, product ({{mask:n}}), or span.")
+            some = "; ".join(long[:4]) + ("; ..." if len(long) > 4 else "")
+            raise PromptError(f"{len(long)} label words are cut into several tokens ({some}), and one mask reads one. Choose other words, or say what counts: tokens = first, mean, max, product ({{mask:n}}), or span.")
         longest = max(map(len, found))
         if self.tokens == "product" and longest > masks:
-            raise PromptError(f"The longest label word has {longest} tokens ({max(zip(map(len, found), self.flat))[1]}), and the template has {masks} masks; write {{mask:{longest}}}.")
+            advice = f"write {{mask:{longest}}}" if model.config.shape == "encoder" else "only BERT fills several masks at once, so let tokens = span count"
+            raise PromptError(f"The longest label word has {longest} tokens ({max(zip(map(len, found), self.flat))[1]}), and the template has {masks} masks; {advice}.")
         known: dict[tuple[int, ...], str] = {}
         for word, ids in zip(self.flat, found):
             counted = tuple(ids[:1] if self.tokens == "first" else ids)
