@@ -48,11 +48,13 @@ def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str |
     if template == "rules":
         if not (task.built_in and task.name == "relation"):
             raise PromptError(f"The built-in rules are written for relation, and the task is {task.name!r}; write rules for it with minidelta.prompt.rules.")
+        if verbalizer is not None or tokens is not None:
+            raise PromptError("Rules bring their own words for every mask; leave verbalizer and tokens out.")
         template, verbalizer = compose(RELATION_RULES)
     chosen = find_template(template, task)
     if task.kind == "choice":
-        if isinstance(verbalizer, str):
-            raise PromptError(f"The task {task.name!r} brings its own choices with each example; leave the label words out.")
+        if isinstance(verbalizer, str) or tokens not in (None, "span"):
+            raise PromptError(f"The task {task.name!r} brings its own choices with each example, which are read as a whole; leave verbalizer and tokens out.")
         return AnswerLearner(model, tokenizer, task, chosen, Answers({}, **_answer_settings(verbalizer)), **settings)
     if not isinstance(verbalizer, (dict, Verbalizer)):
         verbalizer = _from_words(verbalizer, tokens, task, tokenizer, chosen)
@@ -88,6 +90,8 @@ def _from_words(source: str | None, tokens: str | None, task: Task, tokenizer: A
     if tokens is not None and tokens not in WAYS:
         raise PromptError(f"Label words do not count by {tokens!r}. {near_misses(tokens, WAYS)}")
     if tokens == "prototypes":
+        if source is not None:
+            raise PromptError("Prototypes are learnt from examples and need no label words; leave the verbalizer out.")
         return Prototypes(task.labels)
     if source is not None:
         words = read_label_words(source, task.labels)
