@@ -36,7 +36,7 @@ def audit(delta: "Delta", model: nn.Module) -> Audit:
     """Look through an attached delta and its backbone."""
     surprises = [f"{name} trains, but belongs to the backbone" for name, p in model.named_parameters() if p.requires_grad and ".parts." not in name]
     surprises += [f"{path}.{name} does not train" for path, part in delta.parts_by_path().items() for name, p in part.named_parameters() if not p.requires_grad]
-    trainable, expected = delta.num_parameters(), sum(delta.formula(model.get_submodule(path)) for path in delta.paths)
+    trainable, expected = delta.num_parameters(), delta.expected(model)
     if trainable != expected:
         surprises.append(f"{trainable:,} parameters train where the formula says {expected:,}")
     if delta.originals:

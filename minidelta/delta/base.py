@@ -42,24 +42,43 @@ class Delta(nn.Module):
         self.parts = nn.ModuleDict()  # path of the site, with / for . -> the part that hangs there
         self.model: nn.Module | None
         object.__setattr__(self, "model", None)  # a neighbour, not a submodule: its parameters are not ours
-        self.originals: dict[str, Tensor] = {}  # while merged: path -> the weight as it was
+        self.originals: dict[str, Tensor] = {}  # while merged: name of a backbone parameter -> its value as it was
         self.loaded: dict[str, Tensor] | None = None  # the values that load_delta read, until attach
         self.backbone: str | None = None  # the fingerprint that load_delta read: of the backbone it was trained on
         self.seen: Callable[[], nn.Module | None] = lambda: None  # the model it hung on last
 
     # -- what a family says ------------------------------------------------------------------------------
 
-    def build(self, path: str, module: nn.Module) -> nn.Module:
-        """The part for one site; `module` is what lives at the path (a Linear or a Site)."""
+    def places(self, model: nn.Module) -> list[str]:
+        """The paths of the sites to hang on.  Parts that share something hold the same module; it counts once."""
+        return find_sites(model, self.targets)
+
+    def build(self, path: str, model: nn.Module) -> nn.Module:
+        """The part for one site, in float32; `model.get_submodule(path)` (a Linear, a norm or a Site) becomes its `host`."""
         raise NotImplementedError
 
-    def formula(self, module: nn.Module) -> int:
-        """Closed formula: the trainable parameters at one site.  `audit` compares it with what trains."""
+    def formula(self, path: str, model: nn.Module) -> int:
+        """Closed formula: the trainable parameters of one part, without what parts share."""
         raise NotImplementedError
+
+    def expected(self, model: nn.Module) -> int:
+        """Closed formula of the whole; `audit` compares it with what trains."""
+        return sum(self.formula(path, model) for path in self.paths)
 
     def weight_update(self, part: nn.Module) -> Tensor:
         """What the part adds to the weight [d_out,d_in] of its linear layer."""
         raise DeltaError(f"{type(self).__name__} cannot be merged: its change is not a change of one weight. Keep it attached.")
+
+    def updates(self, path: str, part: nn.Module) -> dict[str, Tensor]:
+        """What `merge` adds to the backbone for one part, by parameter name."""
+        return {f"{path}.weight": self.weight_update(part)}
+
+    def penalty(self) -> Tensor | float:
+        """What the family adds to the loss of every batch, a scalar."""
+        return 0.0
+
+    def after_step(self, done: int, steps: int) -> None:
+        """Called after each of `steps` updates: for families that change shape while they train."""
 
     # -- hanging on and coming off -----------------------------------------------------------------------
 
@@ -75,8 +94,8 @@ class Delta(nn.Module):
             raise DeltaError(f"A {type(model).__name__} has no sites to hang on. Load the model with minidelta.load_model.")
         if self.parts and model.config != self.config:
             raise DeltaError(f"This {type(self).__name__} was built for a model of another shape. Build a new one for this model.")
-        sites, paths = model.sites(), find_sites(model, self.targets)
-        parts = {path: self.parts[_key(path)] if _key(path) in self.parts else self.build(path, model.get_submodule(path)) for path in paths}
+        sites, paths = model.sites(), self.paths or self.places(model)
+        parts = self.parts_by_path() or {path: self.build(path, model) for path in paths}
         if self.backbone and self.seen() is not model:
             store.check_backbone(model, self.backbone)
         if self.loaded is not None:
@@ -88,9 +107,11 @@ class Delta(nn.Module):
             model.requires_grad_(False)
         taken = {delta.key for delta in model.deltas}
         self.key = next(key for key in chain([self.name], (f"{self.name}_{n}" for n in count(2))) if key not in taken)
+        precision = torch.promote_types(model.dtype, torch.float32)  # Adam fails in float16
         for path, part in parts.items():
-            self.parts[_key(path)] = part
-            sites[path].parts[self.key] = part.to(model.device).train(model.training)
+            object.__setattr__(part, "host", model.get_submodule(path))  # a neighbour, too
+            self.parts[_key(path)] = part.to(model.device, precision).train(model.training)
+            sites[path].parts[self.key] = part
         model.deltas.append(self)
         self.config, self.seen = model.config, weakref.ref(model)
         object.__setattr__(self, "model", model)
@@ -128,16 +149,16 @@ class Delta(nn.Module):
     def merge(self) -> Self:
         """Fold the change into the weights, W <- W + update: the adapted model then costs nothing extra.
 
-        Raises: DeltaError if it is merged already, or the family cannot be folded into a weight.
+        Raises: DeltaError if it is merged already, or the family cannot be folded into weights.
         """
         model = self._attached("merge")
         if self.originals:
             raise DeltaError("This delta is merged already; a second merge would add it twice. Use unmerge() first.")
-        sites, updates = model.sites(), {path: self.weight_update(part) for path, part in self.parts_by_path().items()}
-        for path, update in updates.items():
-            weight = model.get_submodule(path).weight
-            self.originals[path] = weight.detach().clone()  # subtracting again would not give the same bits
-            weight.copy_(weight.double() + update.double())  # rounded once
+        sites, weights = model.sites(), dict(model.named_parameters())
+        for name, update in [item for path, part in self.parts_by_path().items() for item in self.updates(path, part).items()]:
+            self.originals[name] = weights[name].detach().clone()  # subtracting again would not give the same bits
+            weights[name].copy_(weights[name].double() + update.double())  # rounded once
+        for path in self.paths:
             del sites[path].parts[self.key]
         model.deltas.append(model.deltas.pop(model.deltas.index(self)))  # merged last, so unmerged first
         return self
@@ -151,11 +172,11 @@ class Delta(nn.Module):
         for later in model.deltas[model.deltas.index(self) + 1 :]:
             if later.originals.keys() & self.originals.keys():
                 raise DeltaError(f"{later.key!r} was merged into the same weights after {self.key!r}. Unmerge {later.key!r} first.")
-        sites = model.sites()
-        for path, original in self.originals.items():
-            weight, part = model.get_submodule(path).weight, self.parts[_key(path)]
-            weight.copy_(original)
-            sites[path].parts[self.key] = part.to(weight.device).train(model.training)  # it missed what the model went through
+        sites, weights = model.sites(), dict(model.named_parameters())
+        for name, original in self.originals.items():
+            weights[name].copy_(original)
+        for path, part in self.parts_by_path().items():
+            sites[path].parts[self.key] = part.to(model.device).train(model.training)  # it missed what the model went through
         self.originals = {}
         return self
 

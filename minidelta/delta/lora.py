@@ -8,18 +8,17 @@ deviation 1/sqrt(d_in), which keeps A x at the size of x (the paper gives no fig
 While it trains, x goes through A and then B: the full-size product BA is formed only by `merge`.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minidelta.delta.base import Delta
-from minidelta.errors import DeltaError
+from minidelta.delta.checks import positive, share, whole
+from minidelta.delta.linear import LinearDelta
 
 
-class LoRA(Delta):
+class LoRA(LinearDelta):
     """Low-rank adaptation.
 
     Args:
@@ -37,29 +36,20 @@ class LoRA(Delta):
     """
 
     name = "lora"
-    default_targets = ("q_proj", "v_proj")
     learning_rate = 8e-3
 
     def __init__(self, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, targets: str | Sequence[str] | None = None) -> None:
-        if not isinstance(rank, int) or rank < 1:
-            raise DeltaError(f"rank is {rank!r}; LoRA needs a whole number of at least 1, such as 8.")
-        if not isinstance(alpha, (int, float)) or not 0 < alpha < math.inf:
-            raise DeltaError(f"alpha is {alpha!r}; give a positive number, such as twice the rank.")
-        if not 0 <= dropout < 1:
-            raise DeltaError(f"dropout is {dropout!r}; give a share from 0 up to but not including 1.")
+        whole(rank=rank)
+        positive(alpha=alpha)
+        share(dropout=dropout)
         super().__init__(targets, rank=rank, alpha=alpha, dropout=dropout)
         self.rank, self.scaling, self.dropout = rank, alpha / rank, dropout
 
-    def build(self, path: str, module: nn.Module) -> nn.Module:
-        if not isinstance(module, nn.Linear):
-            raise DeltaError(f"LoRA changes linear layers, and {path} is not one. Target projections such as q_proj, v_proj or the preset 'linear'.")
-        return LowRank(module, self.rank, self.scaling, self.dropout)
+    def part(self, linear: nn.Linear) -> "LowRank":
+        return LowRank(linear, self.rank, self.scaling, self.dropout)
 
-    def formula(self, module: nn.Linear) -> int:
-        return self.rank * (module.in_features + module.out_features)
-
-    def weight_update(self, part: "LowRank") -> Tensor:
-        return part.scaling * part.lora_B.double() @ part.lora_A.double()  # [d_out,R] [R,d_in] -> [d_out,d_in]
+    def size(self, linear: nn.Linear) -> int:
+        return self.rank * (linear.in_features + linear.out_features)
 
 
 class LowRank(nn.Module):
@@ -68,11 +58,12 @@ class LowRank(nn.Module):
     def __init__(self, linear: nn.Linear, rank: int, scaling: float, dropout: float) -> None:
         super().__init__()
         self.scaling, self.dropout = scaling, dropout
-        noise = torch.randn(rank, linear.in_features) * linear.in_features**-0.5
-        exact = {"device": linear.weight.device, "dtype": torch.promote_types(linear.weight.dtype, torch.float32)}  # Adam fails in float16
-        self.lora_A = nn.Parameter(noise.to(**exact))  # [R,d_in]
-        self.lora_B = nn.Parameter(torch.zeros(linear.out_features, rank, **exact))  # [d_out,R]
+        self.lora_A = nn.Parameter(torch.randn(rank, linear.in_features) * linear.in_features**-0.5)  # [R,d_in]
+        self.lora_B = nn.Parameter(torch.zeros(linear.out_features, rank))  # [d_out,R]
 
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
         x = F.dropout(x.to(self.lora_A.dtype), self.dropout, self.training)  # [B,T,d_in]
         return out + (self.scaling * F.linear(F.linear(x, self.lora_A), self.lora_B)).to(out.dtype)  # [B,T,R] -> [B,T,d_out]
+
+    def update(self) -> Tensor:
+        return self.scaling * self.lora_B.double() @ self.lora_A.double()  # [d_out,R] [R,d_in] -> [d_out,d_in]

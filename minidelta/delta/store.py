@@ -29,7 +29,7 @@ def save(delta: "Delta", folder: Path, head: nn.Module | None = None) -> Path:
     about = {"method": delta.name, "settings": delta.settings, "targets": delta.targets, "head": head is not None, "backbone": fingerprint(delta.model), "minidelta": minidelta.__version__}
 
     def write(inside: Path) -> None:
-        save_file({name: value.contiguous() for name, value in _named(delta.parts_by_path()).items()}, inside / "delta.safetensors")
+        save_file({name: value.detach().contiguous() for name, value in _named(delta.parts_by_path()).items()}, inside / "delta.safetensors")
         if head is not None:
             save_file({name: value.contiguous() for name, value in head.state_dict().items()}, inside / "head.safetensors")
         (inside / "delta.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -64,18 +64,20 @@ def check_backbone(model: nn.Module, trained_on: str) -> None:
         raise DeltaError(f"This delta was trained on another backbone: fingerprint {trained_on[:12]} in the file, {here[:12]} here. Load the model it was trained on, or say load_delta(..., check_backbone=False).")
 
 
+@torch.no_grad()
 def fill(parts: dict[str, nn.Module], values: dict[str, Tensor]) -> None:
     """Give freshly built parts the values that were read.
 
     Raises: DeltaError for tensors that are missing, left over or of another shape.
     """
-    wanted = {name: list(value.shape) for name, value in _named(parts).items()}
+    fresh = _named(parts)
+    wanted = {name: list(value.shape) for name, value in fresh.items()}
     found = {name: list(value.shape) for name, value in values.items()}
     wrong = [f"  {name}: {found.get(name, 'missing')} in the file, {wanted.get(name, 'absent')} here" for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
     if wrong:
         raise DeltaError(f"The saved delta does not fit this model: {len(wrong)} tensors differ. Load the model it was trained on.\n" + "\n".join(wrong))
-    for path, part in parts.items():
-        part.load_state_dict({name: values[f"{path}.{name}"] for name in part.state_dict()})
+    for name, value in fresh.items():
+        value.copy_(values[name])
 
 
 def load_head(folder: str | Path, head: nn.Module) -> nn.Module:
@@ -98,7 +100,7 @@ def fingerprint(model: nn.Module) -> str:
     """SHA-256 over the backbone's configuration, names and values, as they are without any merged delta."""
     before: dict[str, Tensor] = {}
     for delta in reversed(getattr(model, "deltas", [])):  # merged last comes first, so the oldest values win
-        before |= {f"{path}.weight": weight for path, weight in delta.originals.items()}
+        before |= delta.originals
     digest = hashlib.sha256(repr(model.config).encode())
     for name, value in sorted(model.backbone_state().items()):
         digest.update(name.encode())
@@ -107,4 +109,9 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def _named(parts: dict[str, nn.Module]) -> dict[str, Any]:
-    return {f"{path}.{name}": value for path, part in parts.items() for name, value in part.state_dict().items()}
+    """Every tensor of the parts under the name of the first part that holds it: what parts share is one tensor."""
+    named: dict[int, tuple[str, Tensor]] = {}
+    for path, part in parts.items():
+        for name, value in part.state_dict(keep_vars=True).items():
+            named.setdefault(id(value), (f"{path}.{name}", value))
+    return dict(named.values())

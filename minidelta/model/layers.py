@@ -28,10 +28,25 @@ class Linear(nn.Linear):
         return self.site(x, F.linear(x, self.weight, self.bias))  # [..., D_in] -> [..., D_out]
 
 
+class LayerNorm(nn.LayerNorm):
+    """y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias, with a site on the result (Ba et al. 2016).
+
+    >>> LayerNorm(2, eps=0.0)(torch.tensor([1.0, 3.0]))
+    tensor([-1.,  1.], grad_fn=<NativeLayerNormBackward0>)
+    """
+
+    def __init__(self, d_model: int, eps: float):
+        super().__init__(d_model, eps=eps)
+        self.site = Site()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.site(x, super().forward(x))
+
+
 class RMSNorm(nn.Module):
     """y = x / sqrt(mean(x^2) + eps) * weight: a LayerNorm that neither centres nor shifts.
 
-    Zhang and Sennrich 2019, equation 4.
+    Zhang and Sennrich 2019, equation 4.  It too has a site on the result.
 
     >>> RMSNorm(2, eps=0.0)(torch.tensor([3.0, 3.0]))
     tensor([1., 1.], grad_fn=<MulBackward0>)
@@ -40,15 +55,16 @@ class RMSNorm(nn.Module):
     def __init__(self, d_model: int, eps: float):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(d_model))
+        self.site = Site()
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        return self.site(x, F.rms_norm(x, self.weight.shape, self.weight, self.eps))
 
 
 def make_norm(config: TransformerConfig) -> nn.Module:
     """The norm that the configuration asks for."""
-    kind = nn.LayerNorm if config.norm == "layernorm" else RMSNorm
+    kind = LayerNorm if config.norm == "layernorm" else RMSNorm
     return kind(config.d_model, eps=config.norm_eps)
 
 

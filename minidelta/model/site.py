@@ -36,7 +36,7 @@ class Site(nn.Module):
 def sites(model: nn.Module) -> dict[str, Site]:
     """All sites of a model in the order of its computation, by path.
 
-    The site on a linear's result carries the path of the linear: `layers.0.attn.q_proj`.
+    The site on the result of a linear or a norm carries its path: `layers.0.attn.q_proj`.
     """
     named = ((path, module) for path, module in model.named_modules() if isinstance(module, Site))
     return {path.removesuffix(".site"): site for path, site in named if ".parts." not in path}

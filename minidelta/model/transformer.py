@@ -10,7 +10,7 @@ from minidelta.model.cache import Cache
 from minidelta.model.config import TransformerConfig
 from minidelta.model.generate import generate
 from minidelta.model.initialise import initialise
-from minidelta.model.layers import ACTIVATIONS, make_norm
+from minidelta.model.layers import ACTIVATIONS
 from minidelta.model.site import Site, sites
 from minidelta.model.stack import Stack, grow
 
@@ -26,7 +26,7 @@ class LMHead(nn.Module):
         mlm = config.lm_head == "mlm"
         self.dense = nn.Linear(config.d_model, config.d_model) if mlm else None
         self.activation = ACTIVATIONS[config.activation]
-        self.norm = make_norm(config) if mlm else None
+        self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps) if mlm else None  # without a site: no hidden state passes here
         self.weight = None if config.tied else nn.Parameter(torch.empty(config.vocab_size, config.d_model))
         self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if mlm else None
         self.scale = config.d_model**-0.5 if config.scale_logits else None

@@ -6,6 +6,7 @@ from torch import nn
 from transformers import DynamicCache
 
 from minidelta.model import Cache, Linear, Site, Transformer, attention_maps, bert_config, gpt2_config, t5_config
+from minidelta.model.layers import LayerNorm, RMSNorm
 
 SIZES = dict(vocab_size=61, d_model=32, n_layers=2, n_heads=4, d_ff=48)
 CONFIGS = {
@@ -89,8 +90,8 @@ def near(ours, theirs, mask=None):
 def test_paths_of_one_stack():
     model = Transformer(gpt2_config(**SIZES))
     layer = [f"attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "kv", "o_proj")]
-    layer += ["attn_out", "ffn.up_proj", "ffn.act", "ffn.down_proj", "ffn_out", "block_out"]
-    assert list(model.sites()) == ["embed_out", *(f"layers.{i}.{path}" for i in range(2) for path in layer), "final"]
+    layer += ["attn_out", "attn_norm", "ffn.up_proj", "ffn.act", "ffn.down_proj", "ffn_out", "ffn_norm", "block_out"]
+    assert list(model.sites()) == ["embed_out", *(f"layers.{i}.{path}" for i in range(2) for path in layer), "final_norm", "final"]
 
 
 def test_paths_of_two_stacks():
@@ -107,7 +108,7 @@ def test_paths_lead_to_modules(family):
     model = Transformer(CONFIGS[family])
     for path, site in model.sites().items():
         module = model.get_submodule(path)
-        assert module is site or (isinstance(module, Linear) and module.site is site)
+        assert module is site or (isinstance(module, (Linear, LayerNorm, RMSNorm)) and module.site is site)
 
 
 def test_every_site_is_on_the_way(family, ragged):
