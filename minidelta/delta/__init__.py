@@ -8,14 +8,22 @@
 
 from pathlib import Path
 
+from minidelta.delta.adapter import HoulsbyAdapter, LowRankAdapter, ParallelAdapter, PfeifferAdapter, ScaledParallelAdapter
 from minidelta.delta.audit import Audit
 from minidelta.delta.base import Delta
+from minidelta.delta.compacter import Compacter
+from minidelta.delta.ia3 import IA3
 from minidelta.delta.lora import LoRA
+from minidelta.delta.p_tuning import PTuning
+from minidelta.delta.prefix import PrefixTuning, PTuningV2
+from minidelta.delta.prompt_tuning import PromptTuning, SPoT
 from minidelta.delta.store import fingerprint, load_head, read
 
-METHODS: dict[str, type[Delta]] = {"lora": LoRA}
+ADDITION = (HoulsbyAdapter, PfeifferAdapter, ParallelAdapter, ScaledParallelAdapter, LowRankAdapter, Compacter, IA3, PromptTuning, SPoT, PTuning, PrefixTuning, PTuningV2)
+REPARAMETERIZATION = (LoRA,)
+METHODS: dict[str, type[Delta]] = {method.name: method for method in ADDITION + REPARAMETERIZATION}
 
-__all__ = ["METHODS", "Audit", "Delta", "LoRA", "fingerprint", "load_delta", "load_head"]
+__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "Audit", "Delta", "fingerprint", "load_delta", "load_head", *(method.__name__ for method in METHODS.values())]
 
 
 def load_delta(folder: str | Path, *, check_backbone: bool = True) -> Delta:

@@ -4,7 +4,7 @@ import torch
 
 from minidelta.model import Transformer, TransformerConfig
 
-SIZE = dict(vocab_size=50, d_model=16, n_layers=2, n_heads=2, d_ff=32, max_positions=32, dropout=0.1, pad_token_id=0)
+SIZE = dict(vocab_size=50, d_model=16, n_layers=2, n_heads=2, d_ff=32, max_positions=64, dropout=0.1, pad_token_id=0)
 SHAPES = {
     "encoder": dict(shape="encoder", norm_position="post", lm_head="mlm", token_types=2, embedding_norm=True),
     "decoder": dict(shape="decoder", norm_position="pre", final_norm=True, lm_head="linear"),
