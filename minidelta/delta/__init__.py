@@ -8,22 +8,47 @@
 
 from pathlib import Path
 
+from minidelta.delta.adalora import AdaLoRA
 from minidelta.delta.adapter import HoulsbyAdapter, LowRankAdapter, ParallelAdapter, PfeifferAdapter, ScaledParallelAdapter
+from minidelta.delta.adapter_drop import AdapterDrop
+from minidelta.delta.adapter_fusion import AdapterFusion
 from minidelta.delta.audit import Audit
 from minidelta.delta.base import Delta
+from minidelta.delta.bitfit import BitFit, LNTuning
 from minidelta.delta.compacter import Compacter
+from minidelta.delta.diff_pruning import DiffPruning
+from minidelta.delta.dora import DoRA
 from minidelta.delta.ia3 import IA3
+from minidelta.delta.intrinsic import DID, SAID
+from minidelta.delta.ipt import IPT, find_subspace
+from minidelta.delta.ladder import LST
+from minidelta.delta.last_layers import LastLayers
 from minidelta.delta.lora import LoRA
+from minidelta.delta.lora_variants import LoRAFA, LoRAPlus, PiSSA, RsLoRA
+from minidelta.delta.mam import MAM
+from minidelta.delta.masking import Masking
+from minidelta.delta.oft import OFT
 from minidelta.delta.p_tuning import PTuning
 from minidelta.delta.prefix import PrefixTuning, PTuningV2
+from minidelta.delta.products import KronA, LoHa, LoKr
 from minidelta.delta.prompt_tuning import PromptTuning, SPoT
+from minidelta.delta.side_tuning import SideTuning
+from minidelta.delta.sparse import FISH, MagnitudeSparse, RandomSparse
 from minidelta.delta.store import fingerprint, load_head, read
+from minidelta.delta.token_embeddings import TokenEmbeddings
+from minidelta.delta.unipelt import UniPELT
+from minidelta.delta.vera import VeRA
 
-ADDITION = (HoulsbyAdapter, PfeifferAdapter, ParallelAdapter, ScaledParallelAdapter, LowRankAdapter, Compacter, IA3, PromptTuning, SPoT, PTuning, PrefixTuning, PTuningV2)
-REPARAMETERIZATION = (LoRA,)
-METHODS: dict[str, type[Delta]] = {method.name: method for method in ADDITION + REPARAMETERIZATION}
+# Ding et al. 2022 sort deltas by what is new: parameters are added, chosen among those of the model, or written in another way.
+ADDITION = (
+    HoulsbyAdapter, PfeifferAdapter, ParallelAdapter, ScaledParallelAdapter, LowRankAdapter, Compacter, AdapterDrop, AdapterFusion,
+    IA3, PromptTuning, SPoT, PTuning, PrefixTuning, PTuningV2, LST, SideTuning, MAM, UniPELT,
+)  # fmt: skip
+SPECIFICATION = (BitFit, LNTuning, LastLayers, TokenEmbeddings, Masking, DiffPruning, FISH, RandomSparse, MagnitudeSparse)
+REPARAMETERIZATION = (LoRA, RsLoRA, LoRAPlus, LoRAFA, PiSSA, DoRA, AdaLoRA, VeRA, LoHa, LoKr, KronA, OFT, DID, SAID, IPT)
+METHODS: dict[str, type[Delta]] = {method.name: method for method in ADDITION + SPECIFICATION + REPARAMETERIZATION}
 
-__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "Audit", "Delta", "fingerprint", "load_delta", "load_head", *(method.__name__ for method in METHODS.values())]
+__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "SPECIFICATION", "Audit", "Delta", "find_subspace", "fingerprint", "load_delta", "load_head", *(method.__name__ for method in METHODS.values())]
 
 
 def load_delta(folder: str | Path, *, check_backbone: bool = True) -> Delta:

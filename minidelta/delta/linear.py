@@ -29,10 +29,14 @@ class LinearDelta(Delta):
         raise NotImplementedError
 
     def build(self, path: str, model: nn.Module) -> nn.Module:
+        return self.part(self.linear(path, model))
+
+    def linear(self, path: str, model: nn.Module) -> nn.Linear:
+        """The linear layer at a path."""
         linear = model.get_submodule(path)
         if not isinstance(linear, nn.Linear):
             raise DeltaError(f"{type(self).__name__} changes linear layers, and {path} is not one. Target projections such as q_proj, v_proj or the preset 'linear'.")
-        return self.part(linear)
+        return linear
 
     def formula(self, path: str, model: nn.Module) -> int:
         return self.size(model.get_submodule(path))

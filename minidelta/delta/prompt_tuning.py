@@ -89,7 +89,7 @@ class SPoT(PromptTuning):
     def __init__(self, source: PromptTuning | Tensor | str | Path | None = None, prompt_length: int | None = None, targets: str | Sequence[str] | None = None) -> None:
         if source is None and prompt_length is None:
             raise DeltaError("SPoT begins with the prompt of another task, and none was given. Train PromptTuning on that task, and pass it or its folder: SPoT(source=...).")
-        prompt = None if source is None else _prompt_of(source)  # [P,D]
+        prompt = None if source is None else prompt_of(source)  # [P,D]
         super().__init__(prompt_length if prompt is None else len(prompt), "random", targets)
         self.source, self.settings = prompt, {"prompt_length": self.prompt_length}
 
@@ -125,7 +125,7 @@ def input_sites(model: nn.Module, targets: Sequence[str]) -> list[str]:
     return [path for path in paths if path == "encoder.embed_out" or not path.startswith(("encoder.", "decoder."))] if model.config.shape == "encoder-decoder" else paths
 
 
-def _prompt_of(source: PromptTuning | Tensor | str | Path) -> Tensor:
+def prompt_of(source: PromptTuning | Tensor | str | Path) -> Tensor:
     """The prompt [P,D] that a source holds."""
     if isinstance(source, Tensor):
         found = [source]

@@ -168,8 +168,12 @@ def train_task(
     watched = task.validation if validations else []
     if watched:
         settings = {"validate": lambda: evaluate(learner, watched, task.metric), "every": max(1, -(-steps // validations)), "patience": validations} | settings
+    loss = learner.loss
+    if delta is not None:  # some families add to the loss, and some act after each step
+        loss = lambda batch: learner.loss(batch) + delta.penalty()  # noqa: E731
+        settings = {"on_step": lambda done: delta.after_step(done, steps)} | settings
     learner.train()
-    history = fit(learner.loss, Batches(learner, items, batch_size, seed), groups, steps=steps, lr=groups[0]["lr"], weight_decay=weight_decay, seed=seed, checkpoint=checkpoint, progress=progress, description=f"{task.name} {method}", **settings)
+    history = fit(loss, Batches(learner, items, batch_size, seed), groups, steps=steps, lr=groups[0]["lr"], weight_decay=weight_decay, seed=seed, checkpoint=checkpoint, progress=progress, description=f"{task.name} {method}", **settings)
     learner.rest()
     seconds = time.perf_counter() - started
     trainable, total = count_parameters(learner)
