@@ -12,12 +12,14 @@ from minidelta.delta.adalora import AdaLoRA
 from minidelta.delta.adapter import HoulsbyAdapter, LowRankAdapter, ParallelAdapter, PfeifferAdapter, ScaledParallelAdapter
 from minidelta.delta.adapter_drop import AdapterDrop
 from minidelta.delta.adapter_fusion import AdapterFusion
+from minidelta.delta.arithmetic import TaskArithmetic, task_vector
 from minidelta.delta.audit import Audit
 from minidelta.delta.base import Delta
 from minidelta.delta.bitfit import BitFit, LNTuning
 from minidelta.delta.compacter import Compacter
 from minidelta.delta.diff_pruning import DiffPruning
 from minidelta.delta.dora import DoRA
+from minidelta.delta.galore import GaLore
 from minidelta.delta.ia3 import IA3
 from minidelta.delta.intrinsic import DID, SAID
 from minidelta.delta.ipt import IPT, find_subspace
@@ -36,19 +38,20 @@ from minidelta.delta.side_tuning import SideTuning
 from minidelta.delta.sparse import FISH, MagnitudeSparse, RandomSparse
 from minidelta.delta.store import fingerprint, load_head, read
 from minidelta.delta.token_embeddings import TokenEmbeddings
+from minidelta.delta.unified import Change, Design, gated_heads
 from minidelta.delta.unipelt import UniPELT
 from minidelta.delta.vera import VeRA
 
 # Ding et al. 2022 sort deltas by what is new: parameters are added, chosen among those of the model, or written in another way.
 ADDITION = (
     HoulsbyAdapter, PfeifferAdapter, ParallelAdapter, ScaledParallelAdapter, LowRankAdapter, Compacter, AdapterDrop, AdapterFusion,
-    IA3, PromptTuning, SPoT, PTuning, PrefixTuning, PTuningV2, LST, SideTuning, MAM, UniPELT,
+    IA3, PromptTuning, SPoT, PTuning, PrefixTuning, PTuningV2, LST, SideTuning, MAM, UniPELT, Design,
 )  # fmt: skip
-SPECIFICATION = (BitFit, LNTuning, LastLayers, TokenEmbeddings, Masking, DiffPruning, FISH, RandomSparse, MagnitudeSparse)
+SPECIFICATION = (BitFit, LNTuning, LastLayers, TokenEmbeddings, Masking, DiffPruning, FISH, RandomSparse, MagnitudeSparse, TaskArithmetic)
 REPARAMETERIZATION = (LoRA, RsLoRA, LoRAPlus, LoRAFA, PiSSA, DoRA, AdaLoRA, VeRA, LoHa, LoKr, KronA, OFT, DID, SAID, IPT)
 METHODS: dict[str, type[Delta]] = {method.name: method for method in ADDITION + SPECIFICATION + REPARAMETERIZATION}
 
-__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "SPECIFICATION", "Audit", "Delta", "find_subspace", "fingerprint", "load_delta", "load_head", *(method.__name__ for method in METHODS.values())]
+__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "SPECIFICATION", "Audit", "Change", "Delta", "find_subspace", "GaLore", "fingerprint", "gated_heads", "load_delta", "load_head", "task_vector", *(method.__name__ for method in METHODS.values())]
 
 
 def load_delta(folder: str | Path, *, check_backbone: bool = True) -> Delta:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from minidelta.delta import ADDITION, METHODS, Delta, PfeifferAdapter, find_subspace, fingerprint, load_delta, load_head
+from minidelta.delta import ADDITION, METHODS, Delta, LNTuning, LoRA, PfeifferAdapter, find_subspace, fingerprint, load_delta, load_head
 from minidelta.errors import DeltaError
 from minidelta.model import Cache
 from minidelta.train import fit
@@ -19,7 +19,7 @@ from minidelta.train import fit
 from tests.delta.tiny import SHAPES, inputs, tiny
 
 NEW_VECTORS = {"prompt-tuning", "spot", "p-tuning", "p-tuning-v2", "prefix", "mam", "unipelt", "ipt"}
-NOT_ZERO_AT_START = NEW_VECTORS | {"adapter-fusion", "side-tuning"}  # families that change the outputs as soon as they are attached
+NOT_ZERO_AT_START = NEW_VECTORS | {"adapter-fusion", "side-tuning", "task-arithmetic"}  # families that change the outputs as soon as they are attached
 NOT_MERGEABLE = {method.name for method in ADDITION} - {"ia3"} | {"token-embeddings", "ipt"}
 MERGES_FIRST = {"dora", "oft", "masking"}  # reads the weight that it changes: a second one reads what the first has merged
 STEPS = {"masking": 40}  # updates until something is seen; 3 for all others
@@ -28,7 +28,8 @@ NEEDS = {  # what a method cannot begin without, for a shape
     "spot": lambda shape: {"source": torch.randn(20, 16)},
     "fish": lambda shape: {"loss": lambda model, batch: model(**batch).log_softmax(-1)[..., 7].mean().neg(), "batches": [inputs(shape)]},
     "ipt": lambda shape: {"subspace": find_subspace([torch.randn(20, 16, generator=torch.Generator().manual_seed(seed)) for seed in range(2)], steps=1)},
-    "adapter-fusion": lambda shape: {"adapters": [trained(PfeifferAdapter(4), shape, seed) for seed in range(3)]},
+    "task-arithmetic": lambda shape: {"deltas": [moved(LoRA(), shape), moved(LNTuning(), shape)], "weights": [1.0, -0.5]},
+    "adapter-fusion": lambda shape: {"adapters": [moved(PfeifferAdapter(4), shape, seed).detach() for seed in range(3)]},
 }
 
 PAIRS = [(method, shape) for method in METHODS for shape in SHAPES if (method, shape) not in CANNOT]
@@ -36,10 +37,9 @@ everywhere = pytest.mark.parametrize(("method", "shape"), PAIRS)
 once = pytest.mark.parametrize(("method", "shape"), [[pair for pair in PAIRS if pair[0] == method][i % 2] for i, method in enumerate(METHODS)])  # where the shape plays no part
 
 
-def trained(delta: Delta, shape: str, seed: int) -> Delta:
-    """A delta that was on a model, and moved there."""
-    with delta.attach(tiny(shape)):
-        disturb(delta, seed)
+def moved(delta: Delta, shape: str, seed: int = 0) -> Delta:
+    """A delta on a model of its own, with other values than in the beginning."""
+    disturb(delta.attach(tiny(shape)), seed)
     return delta
 
 
