@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from minidelta.data import Columns, Example, Skipped, Task, read_examples
 from minidelta.data.baselines import NO_BAG, bag_of_words, majority
 from minidelta.data.readers import ENDINGS, LONGEST
-from minidelta.delta import METHODS, load_delta
+from minidelta.delta import METHODS, Delta, load_delta
 from minidelta.errors import CheckpointError, ConfigError, DataError, near_misses
 from minidelta.evaluate import evaluate
 from minidelta.finetune import Result, learner_for, load_run, read_example, save_run, train_task
@@ -31,6 +31,7 @@ from minidelta.prompt.calibrate import calibrate
 from minidelta.prompt.learners import UNLABELLED, prompt_learner
 from minidelta.train import History
 
+FISH_EXAMPLES = 64  # for choosing weights
 TUNES = ("full", "soft", "none")  # what of a prompt trains, beside the deltas
 TOLD = 10  # skipped records that are printed one by one
 
@@ -113,7 +114,7 @@ def run(
     else:
         learner = learner_for(model, tokenizer, task, seed=seed, **form)
     torch.manual_seed(seed)  # a delta's start values
-    delta = METHODS[tune]().attach(model) if tune in METHODS else None
+    delta = _delta(tune, learner, task).attach(model) if tune in METHODS else None
     result = as_it_is(learner, task) if tune == "none" else train_task(learner, task, tune, delta, checkpoint=working, **settings)
     seconds = time.perf_counter() - started
 
@@ -149,6 +150,14 @@ def as_it_is(learner: Learner, task: Task) -> Result:
     learner.truncated = 0
     score = evaluate(learner, task.test, task.metric)
     return Result(task.metric, score, 0, count_parameters(learner)[1], 0, 0.0, learner.truncated, learner.unreadable, History())
+
+
+def _delta(method: str, learner: Learner, task: Task) -> Delta:
+    """A delta with its defaults; FISH looks at the first examples of the task, one by one."""
+    if method != "fish":
+        return METHODS[method]()
+    batches = [learner.collate([example]) for example in task.train[:FISH_EXAMPLES]]
+    return METHODS[method](loss=lambda model, batch: learner.loss(batch), batches=batches)
 
 
 def _digest(task: Task) -> str:

@@ -203,10 +203,10 @@ class Delta(nn.Module):
         """Compare what trains with the family's closed formula, and name everything that should not."""
         return audit(self, self._attached("audit"))
 
-    def save(self, folder: str | Path, head: nn.Module | None = None) -> Path:
-        """Write delta.safetensors and delta.json, and a task head beside them; `load_delta` reads them."""
+    def save(self, folder: str | Path, head: nn.Module | None = None, format: str = "minidelta") -> Path:
+        """Write delta.safetensors and delta.json, and a task head beside them; format="peft": what PEFT reads.  `load_delta` reads both."""
         self._attached("save")
-        return store.save(self, Path(folder), head)
+        return store.save(self, Path(folder), head, format)
 
     def _attached(self, verb: str) -> nn.Module:
         if self.model is None:

@@ -18,14 +18,20 @@ from torch import Tensor, nn
 
 import minidelta
 from minidelta.errors import DeltaError, near_misses
+from minidelta.hub import peft
 from minidelta.hub.weights import write_folder
 
 if TYPE_CHECKING:
     from minidelta.delta.base import Delta
 
 
-def save(delta: "Delta", folder: Path, head: nn.Module | None = None) -> Path:
-    """Write an attached delta, and a task head beside it."""
+def save(delta: "Delta", folder: Path, head: nn.Module | None = None, format: str = "minidelta") -> Path:
+    """Write an attached delta, and a task head beside it.
+
+    Raises: DeltaError for an unknown format, or a family that PEFT's format is not written for.
+    """
+    if format != "minidelta":
+        return _save_for_peft(delta, folder, head, format)
     about = {"method": delta.name, "settings": delta.settings, "targets": delta.targets, "head": head is not None, "backbone": fingerprint(delta.model), "minidelta": minidelta.__version__}
 
     def write(inside: Path) -> None:
@@ -40,8 +46,28 @@ def save(delta: "Delta", folder: Path, head: nn.Module | None = None) -> Path:
     return folder
 
 
+def _save_for_peft(delta: "Delta", folder: Path, head: nn.Module | None, format: str) -> Path:
+    """Write LoRA and its kin as an adapter folder of PEFT."""
+    if format != "peft":
+        raise DeltaError(f"format is {format!r}. {near_misses(str(format), ['minidelta', 'peft'])}")
+    parts = {path: dict(part.state_dict()) for path, part in delta.parts_by_path().items()}
+    if {frozenset(tensors) for tensors in parts.values()} not in ({frozenset(("lora_A", "lora_B"))}, {frozenset(("lora_A", "lora_B", "magnitude"))}):
+        raise DeltaError(f"PEFT's format is written for LoRA, rsLoRA, LoRA+ and DoRA, and this is a {type(delta).__name__}. Save it without format.")
+    if head is not None:
+        raise DeltaError("PEFT's format has no place for a task head of ours. Save the head with format='minidelta', or leave it out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    peft.write_lora(folder, parts, delta.scaling, delta.model.config, dora=delta.name == "dora")
+    return folder
+
+
 def read(folder: Path, methods: dict[str, type["Delta"]], check_backbone: bool) -> "Delta":
-    """Build the delta that a folder describes; its values wait for `attach`."""
+    """Build the delta that a folder describes, in our form or in PEFT's; its values wait for `attach`."""
+    if (folder / peft.CONFIG).exists() and not (folder / "delta.json").exists():
+        settings, values = peft.read_lora(folder)
+        kind = methods["dora" if settings.pop("dora") else "lora"]
+        delta = kind(**settings if kind.name == "lora" else {name: value for name, value in settings.items() if name != "dropout"})
+        delta.loaded = values  # PEFT keeps no fingerprint of the backbone
+        return delta
     try:
         about = json.loads((folder / "delta.json").read_text(encoding="utf-8"))
         method = about["method"]

@@ -45,6 +45,15 @@ def test_every_family_and_method(family, method, folders, reviews, tmp_path, cap
     assert abs(sum(row["probabilities"].values()) - 1) < 1e-3
 
 
+def test_methods_that_need_something_to_begin(folders, reviews, tmp_path, capsys):
+    words = ("run", "--model", folders["bert"], "--task", reviews, "--shots", 4, "--steps", 2, "--no-from-scratch", "--out")
+    result, _ = answer(capsys, *words, tmp_path / "fish", "--method", "fish")  # it gets the task's examples
+    assert result["method"] == "fish" and 0 < result["trainable"] < result["total"]
+    assert answer(capsys, "predict", "--run", tmp_path / "fish", "the film was good")[0]["label"] in ("pos", "neg")
+    assert cli.main([str(word) for word in words] + [str(tmp_path / "spot"), "--method", "spot"]) == 2
+    assert "SPoT begins with the prompt of another task, and none was given" in capsys.readouterr().err
+
+
 def test_the_same_seed_gives_the_same_score_and_the_same_predictions(folders, reviews, tmp_path, capsys):
     words = ("run", "--model", folders["bert"], "--task", reviews, "--method", "lora", "--steps", 8, "--no-from-scratch", "--out")
     first, again = (answer(capsys, *words, tmp_path / name)[0] for name in ("a", "b"))
