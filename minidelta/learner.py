@@ -63,6 +63,11 @@ class Learner:
 
     # -- what all do alike ---------------------------------------------------------------------------
 
+    def make_room(self, vectors: int) -> None:
+        """Leave positions free for a prompt of so many vectors, which a delta puts before every text."""
+        if self.model.config.positions == "learned":
+            self.max_length = min(self.max_length, self.model.config.max_positions - vectors)
+
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Examples as one padded batch."""
         return self.pad(self.encode(examples))

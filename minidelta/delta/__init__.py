@@ -38,6 +38,7 @@ from minidelta.delta.side_tuning import SideTuning
 from minidelta.delta.sparse import FISH, MagnitudeSparse, RandomSparse
 from minidelta.delta.store import fingerprint, load_head, read
 from minidelta.delta.token_embeddings import TokenEmbeddings
+from minidelta.delta.tree import tree
 from minidelta.delta.unified import Change, Design, gated_heads
 from minidelta.delta.unipelt import UniPELT
 from minidelta.delta.vera import VeRA
@@ -51,7 +52,7 @@ SPECIFICATION = (BitFit, LNTuning, LastLayers, TokenEmbeddings, Masking, DiffPru
 REPARAMETERIZATION = (LoRA, RsLoRA, LoRAPlus, LoRAFA, PiSSA, DoRA, AdaLoRA, VeRA, LoHa, LoKr, KronA, OFT, DID, SAID, IPT)
 METHODS: dict[str, type[Delta]] = {method.name: method for method in ADDITION + SPECIFICATION + REPARAMETERIZATION}
 
-__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "SPECIFICATION", "Audit", "Change", "Delta", "find_subspace", "GaLore", "fingerprint", "gated_heads", "load_delta", "load_head", "task_vector", *(method.__name__ for method in METHODS.values())]
+__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "SPECIFICATION", "Audit", "Change", "Delta", "find_subspace", "GaLore", "fingerprint", "gated_heads", "load_delta", "load_head", "task_vector", "tree", *(method.__name__ for method in METHODS.values())]
 
 
 def load_delta(folder: str | Path, *, check_backbone: bool = True) -> Delta:

@@ -39,7 +39,7 @@ class AdaLoRA(LinearDelta):
 
     name = "adalora"
     default_targets = ("linear",)
-    learning_rate = 8e-3
+    learning_rate = 2e-2
 
     def __init__(
         self, rank: int = 12, target_rank: int = 8, alpha: float = 16.0, orthogonality: float = 0.1, memory: float = 0.85, targets: str | Sequence[str] | None = None

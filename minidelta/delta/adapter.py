@@ -40,7 +40,7 @@ class HoulsbyAdapter(Delta):
 
     name = "houlsby"
     default_targets: Sequence[str] = ("attn_out", "ffn_out")
-    learning_rate = 5e-3
+    learning_rate = 1e-2
     parallel = False  # reads what came out of the sublayer
 
     def __init__(self, bottleneck_dim: int = 16, activation: str = "gelu", scaling: float = 1.0, targets: str | Sequence[str] | None = None) -> None:
@@ -68,6 +68,7 @@ class PfeifferAdapter(HoulsbyAdapter):
 
     name = "pfeiffer"
     default_targets = ("ffn_out",)
+    learning_rate = 2e-2
 
 
 class ParallelAdapter(HoulsbyAdapter):
@@ -127,7 +128,7 @@ class LowRankAdapter(HoulsbyAdapter):
     """
 
     name = "low-rank-adapter"
-    learning_rate = 1e-2
+    learning_rate = 2e-2
 
     def __init__(self, rank: int = 1, bottleneck_dim: int = 16, activation: str = "gelu", scaling: float = 1.0, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)

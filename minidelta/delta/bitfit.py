@@ -39,7 +39,7 @@ class BitFit(Delta):
 
     name = "bitfit"
     default_targets = (*PRESETS["linear"], *NORMS)
-    learning_rate = 1e-2
+    learning_rate = 2e-2
 
     def __init__(self, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(targets)
@@ -75,7 +75,7 @@ class LNTuning(Delta):
 
     name = "ln-tuning"
     default_targets = NORMS
-    learning_rate = 1e-2
+    learning_rate = 5e-2
 
     def __init__(self, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(targets)

@@ -30,7 +30,7 @@ class IA3(Delta):
 
     name = "ia3"
     default_targets = ("kv", "act")
-    learning_rate = 2e-2
+    learning_rate = 5e-2
 
     def __init__(self, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(targets)

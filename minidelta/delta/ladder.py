@@ -41,7 +41,7 @@ class LST(Delta):
 
     name = "lst"
     default_targets = ("block_out", "final")
-    learning_rate = 5e-3
+    learning_rate = 2e-2
 
     def __init__(self, reduction: int = 8, targets: str | Sequence[str] | None = None) -> None:
         whole(reduction=reduction)

@@ -105,7 +105,7 @@ class PiSSA(LinearDelta):
     """
 
     name = "pissa"
-    learning_rate = 3e-3
+    learning_rate = 1e-2
 
     def __init__(self, rank: int = 8, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)

@@ -33,7 +33,7 @@ class OFT(LinearDelta):
     """
 
     name = "oft"
-    learning_rate = 5e-3
+    learning_rate = 1e-2
 
     def __init__(self, block_size: int = 8, targets: str | Sequence[str] | None = None) -> None:
         whole(block_size=block_size)

@@ -30,7 +30,7 @@ class PTuning(PromptTuning):
     """
 
     name = "p-tuning"
-    learning_rate = 1e-2
+    learning_rate = 3e-3
 
     def __init__(self, prompt_length: int = 20, encoder: str = "lstm", targets: str | Sequence[str] | None = None) -> None:
         if encoder not in ("lstm", "mlp"):

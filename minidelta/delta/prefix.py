@@ -35,7 +35,7 @@ class PTuningV2(Delta):
 
     name = "p-tuning-v2"
     default_targets: Sequence[str] = ("kv",)
-    learning_rate = 5e-2
+    learning_rate = 1e-1
 
     def __init__(self, prefix_length: int = 10, targets: str | Sequence[str] | None = None) -> None:
         whole(prefix_length=prefix_length)

@@ -33,7 +33,7 @@ class LoHa(LinearDelta):
     """
 
     name = "loha"
-    learning_rate = 8e-3
+    learning_rate = 2e-2
 
     def __init__(self, rank: int = 4, alpha: float = 8.0, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)
@@ -80,7 +80,7 @@ class LoKr(LinearDelta):
     """
 
     name = "lokr"
-    learning_rate = 8e-3
+    learning_rate = 2e-2
 
     def __init__(self, rank: int = 4, alpha: float = 8.0, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)
@@ -111,7 +111,7 @@ class KronA(LinearDelta):
     """
 
     name = "krona"
-    learning_rate = 8e-3
+    learning_rate = 2e-2
 
     def __init__(self, scaling: float = 2.0, targets: str | Sequence[str] | None = None) -> None:
         positive(scaling=scaling)

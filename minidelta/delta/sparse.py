@@ -38,7 +38,7 @@ class RandomSparse(LinearDelta):
 
     name = "random-sparse"
     default_targets = ("linear",)
-    learning_rate = 5e-3
+    learning_rate = 2e-2
 
     def __init__(self, density: float = 0.02, seed: int = 0, targets: str | Sequence[str] | None = None) -> None:
         if not isinstance(density, (int, float)) or not 0 < density <= 1:
@@ -90,7 +90,7 @@ class FISH(LinearDelta):
 
     name = "fish"
     default_targets = ("linear",)
-    learning_rate = 5e-3
+    learning_rate = 1e-2
 
     def __init__(
         self, loss: Callable[[nn.Module, Any], Tensor] | None = None, batches: Iterable[Any] | None = None, density: float = 0.02, counts: dict[str, int] | None = None, targets: str | Sequence[str] | None = None

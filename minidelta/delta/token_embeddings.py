@@ -32,7 +32,7 @@ class TokenEmbeddings(Delta):
 
     name = "token-embeddings"
     default_targets = ("embed_out",)
-    learning_rate = 1e-2
+    learning_rate = 5e-2
 
     def __init__(self, tokens: Sequence[int] | None = None, targets: str | Sequence[str] | None = None) -> None:
         if tokens is not None and (not len(tokens) or not all(isinstance(t, int) and t >= 0 for t in tokens) or len(set(tokens)) < len(tokens)):

@@ -39,7 +39,7 @@ class UniPELT(Delta):
 
     name = "unipelt"
     default_targets = ("q_proj", "v_proj", "kv", "ffn_out")
-    learning_rate = 5e-3
+    learning_rate = 1e-2
 
     def __init__(self, rank: int = 8, prefix_length: int = 5, bottleneck_dim: int = 16, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank, prefix_length=prefix_length, bottleneck_dim=bottleneck_dim)

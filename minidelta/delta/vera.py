@@ -32,7 +32,7 @@ class VeRA(LinearDelta):
     """
 
     name = "vera"
-    learning_rate = 5e-2
+    learning_rate = 1.5e-1
 
     def __init__(self, rank: int = 64, seed: int = 0, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)

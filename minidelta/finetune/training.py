@@ -161,6 +161,7 @@ def train_task(
     """
     started = time.perf_counter()
     groups = parameter_groups(learner, method, delta, lr)
+    learner.make_room(getattr(delta, "prompt_length", 0))
     learner.truncated = 0
     items = learner.encode(task.train)
     truncated = learner.truncated

@@ -81,7 +81,8 @@ class Stack(nn.Module):
         """Position numbers [T] or [B,T]: as they come, or as given and moved behind the prompt."""
         end, longest = start + x.size(1), self.position_embedding.num_embeddings
         if end > longest:
-            raise ConfigError(f"the sequence is {end} tokens long, and the model has {longest} positions; cut the text to {longest} tokens.")
+            ours = f" ({prompt} of them are a prompt)" if prompt else ""
+            raise ConfigError(f"the sequence is {end} tokens long{ours}, and the model has {longest} positions; cut the text to {longest - prompt} tokens.")
         if position_ids is None:
             return torch.arange(start, end, device=x.device)
         ahead = torch.arange(0 if start else prompt, device=x.device).expand(len(position_ids), -1)

@@ -79,6 +79,10 @@ class PromptLearner(Learner):
         self.head = nn.ModuleDict(trained) if trained else None
         self.rate = SOFT_RATE if self.soft is not None else None
 
+    def make_room(self, vectors: int) -> None:
+        super().make_room(vectors)
+        self.renderer.room = min(self.renderer.room, self.max_length)
+
     def encode(self, examples: Sequence[Example]) -> list[Item]:
         """An item knows its ids, its soft rows and where its answer is read."""
         items = []

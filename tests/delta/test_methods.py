@@ -3,11 +3,13 @@
 import inspect
 
 import pytest
+import torch
 
 import minidelta.delta
 from minidelta import listing
-from minidelta.delta import METHODS, Delta
-from minidelta.errors import DeltaError
+from minidelta.delta import METHODS, Delta, LoRA, PrefixTuning, PromptTuning, tree
+from minidelta.errors import ConfigError, DeltaError
+from minidelta.finetune.learner import UNBOUNDED, Learner
 from tests.delta.test_contract import CANNOT, NEEDS, build
 from tests.delta.tiny import tiny
 
@@ -36,3 +38,29 @@ def test_a_method_that_needs_something_to_begin_says_so_at_once(method):
 @pytest.mark.parametrize("method", [method for method in METHODS if method not in NEEDS])
 def test_every_other_method_is_built_with_defaults(method):
     assert METHODS[method]().targets == list(METHODS[method].default_targets)
+
+
+def test_a_tree_shows_what_trains_and_draws_equal_layers_once():
+    model = tiny("encoder-decoder")
+    LoRA(rank=2).attach(model)
+    PrefixTuning(targets="cross.kv").attach(model)
+    drawn = tree(model)
+    assert drawn.total == sum(p.numel() for p in model.parameters()) and drawn.trains == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    lines = [line.strip() for line in str(drawn).splitlines()]
+    assert sum(line.startswith("0-1 ") and "each" in line for line in lines) == 1  # the decoder's layers differ: the first holds what prefixes share
+    assert sum(line.startswith("<- lora ") for line in lines) == 2 * 1 + 2 * 4 and all(line.endswith("trains") for line in lines if line.startswith("<-"))
+    page = drawn._repr_html_()
+    assert page.count("<details") == page.count("</details>") and "&lt;- lora" in page and "<b>" in page
+
+
+def test_training_leaves_room_for_a_prompt():
+    """A text as long as the model's positions and a prompt do not fit together: the text is cut, not the run."""
+    learner = Learner(tiny("encoder"), None, None)
+    learner.make_room(20)
+    assert learner.max_length == 64 - 20
+    learner = Learner(tiny("encoder-decoder"), None, None)
+    learner.make_room(20)
+    assert learner.max_length == UNBOUNDED
+    PromptTuning().attach(model := tiny("decoder"))
+    with pytest.raises(ConfigError, match=r"84 tokens long \(20 of them are a prompt\).*cut the text to 44"):
+        model(torch.ones(1, 64, dtype=torch.long))
