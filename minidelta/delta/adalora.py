@@ -62,7 +62,7 @@ class AdaLoRA(LinearDelta):
         return self.orthogonality * torch.stack([part.skewness() for part in self.parts.values()]).mean()
 
     def budget(self, done: int, steps: int) -> int:
-        """How many triples of all stay: all in the first tenth, the target from the last third on, a cubic fall between (equation 12)."""
+        """How many triples of all stay: all in the first tenth, the target from the last third on, a cubic fall between."""
         begin, end = 0.1 * steps, 0.67 * steps
         left = min(1.0, max(0.0, 1 - (done - begin) / (end - begin)))
         return len(self.parts) * self.target_rank + round(len(self.parts) * (self.rank - self.target_rank) * left**3)
@@ -107,7 +107,7 @@ class Triples(nn.Module):
         return (self.P.t() @ self.P - eye).square().sum() + (self.Q @ self.Q.t() - eye).square().sum()
 
     def importance(self, memory: float) -> Tensor:
-        """S of each triple, [R]: that of lambda and the means over its column of P and its row of Q (equation 7 to 10)."""
+        """S of each triple, [R]: that of lambda and the means over its column of P and its row of Q."""
         scores = []
         for name in ("P", "lam", "Q"):
             p, mean, spread = getattr(self, name), getattr(self, f"mean_{name}"), getattr(self, f"spread_{name}")

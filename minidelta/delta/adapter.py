@@ -2,7 +2,7 @@
 
     Houlsby et al. 2019, section 2.1     h <- h + W_up f(W_down h)      after attention and after feed-forward
     Pfeiffer et al. 2020                 the same, after feed-forward only
-    He et al. 2022, section 4.6          h <- h + s W_up f(W_down x)    beside the sublayer: reads what went in
+    He et al. 2022, section 3.3          h <- h + s W_up f(W_down x)    beside the sublayer: reads what went in
 
 W_down [R,D], W_up [D,R] with biases, R the bottleneck.  Changes: what a sublayer adds to the stream.  Frozen: all of the
 backbone.  W_up starts at zero, so the model starts unchanged (Houlsby et al. start both near zero).

@@ -21,8 +21,8 @@ class AdapterDrop(HoulsbyAdapter):
     """Adapters without those of the lowest layers.
 
     Args:
-        dropped: n, the number of lower layers (of each stack) without adapters; None: five of twelve, as in the paper's
-            example, and at least one.
+        dropped: n, the number of lower layers (of each stack) without adapters; None: five twelfths of them, and
+            at least one.
     Raises: DeltaError if no layer is left, or nothing is dropped.
 
     >>> from minidelta.model import Transformer, TransformerConfig

@@ -27,8 +27,8 @@ class BitFit(Delta):
     """Biases of all linears and norms of the blocks.
 
     Args:
-        targets: linears and norms by suffix, pattern or preset; default all that have a bias.  "q_proj" and "up_proj" alone
-            are the half that the paper finds nearly sufficient.
+        targets: linears and norms by suffix, pattern or preset; default all that have a bias.  "q_proj" and "up_proj"
+            are the paper's smaller choice, b_q and b_m2.
     Raises: DeltaError at `attach` if none of the targets has a bias, as in T5.
 
     >>> from minidelta.model import Transformer, TransformerConfig

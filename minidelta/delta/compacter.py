@@ -22,8 +22,8 @@ class Compacter(HoulsbyAdapter):
     """Adapters of parameterised hypercomplex multiplication with rank-1 factors, after attention and feed-forward.
 
     Args:
-        products: N, the number of Kronecker products; 4 in the paper.  It must divide D and the bottleneck.
-        bottleneck_dim: width between down and up; 24 in the paper's T5-base.
+        products: N, the number of Kronecker products.  It must divide D and the bottleneck.
+        bottleneck_dim: width between down and up.
     Raises: DeltaError if N divides them not, and as `HoulsbyAdapter`.
 
     >>> from minidelta.model import Transformer, TransformerConfig

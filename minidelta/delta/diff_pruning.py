@@ -1,11 +1,11 @@
 """Diff pruning: a difference for each weight, and a gate for each that learns to close (Guo et al. 2021, section 3).
 
-    W x  becomes  (W + z * w) x        z = clamp(s (r - l) + l, 0, 1),  s = sigmoid((log u - log(1 - u) + a) / b),  u uniform
-    penalty = lambda * sum sigmoid(a - b log(-l / r))        the expected number of open gates (Louizos et al. 2018)
+    W x  becomes  (W + z * w) x        z = clamp(s (r - l) + l, 0, 1),  s = sigmoid(log u - log(1 - u) + a),  u uniform
+    penalty = lambda * mean sigmoid(a - log(-l / r))         the expected share of open gates (Louizos et al. 2018)
 
 Changes: the weights of the chosen linears, few of them in the end.  Frozen: nothing else trains.  w starts at zero, so the
 model starts unchanged; a starts so that the gates are open.  Without training u is left out: s = sigmoid(a).
-Differences: the paper's b is 1 and it also has gates for whole matrices; biases, norms and embeddings have no difference here.
+Differences: the paper sums over the gates and also has gates for whole groups; biases, norms and embeddings have no difference here.
 """
 
 import math
@@ -24,7 +24,7 @@ class DiffPruning(LinearDelta):
     """Sparse differences by hard concrete gates.
 
     Args:
-        penalty_weight: lambda, for each gate of the model; it is divided by their number.
+        penalty_weight: lambda, what a model with all gates open pays.
         start: a of all gates.
         targets: linear sites; default all.
     Raises: DeltaError for values that are not positive, or a target that is not a linear layer.
@@ -68,7 +68,7 @@ class DiffPruning(LinearDelta):
 
     @torch.no_grad()
     def prune(self, kept: float = 0.005) -> None:
-        """Keep only the largest differences, a share of all (the paper's last step, 0.5 % there), and close every other gate."""
+        """Keep only the largest differences, a share of all (the paper's last step), and close every other gate."""
         share(kept=kept)
         sizes = torch.cat([part.change_now().abs().flatten() for part in self.parts.values()])
         limit = sizes.topk(max(1, round(kept * len(sizes)))).values[-1]

@@ -1,4 +1,4 @@
-"""GaLore, for contrast: no delta at all, but an optimizer that saves memory another way (Zhao et al. 2024, algorithm 2).
+"""GaLore, for contrast: no delta at all, but an optimizer that saves memory another way (Zhao et al. 2024).
 
     R   = P^T G                     the gradient G [m,n] seen through its R largest directions P [m,R], found anew every T steps
     N   = Adam(R)                   moments of [R,n] numbers instead of [m,n]
@@ -24,8 +24,8 @@ class GaLore(torch.optim.Optimizer):
         params: parameters or groups.
         lr: learning rate per step.
         rank: R; matrices with a side no longer than that, and vectors, get plain AdamW.
-        period: T, steps between two searches for the directions; 200 in the paper.
-        scale: of the projected update; 0.25 in the paper.
+        period: T, steps between two searches for the directions.
+        scale: of the projected update.
         betas, eps, weight_decay: as AdamW.
     Raises: DeltaError for a rank or period below 1, or a scale that is not positive.
 

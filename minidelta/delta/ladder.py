@@ -22,7 +22,7 @@ from minidelta.delta.checks import whole
 from minidelta.delta.targets import find_sites
 from minidelta.errors import DeltaError
 
-TEMPERATURE = 0.1  # of the gate mu; the paper's
+TEMPERATURE = 0.1  # of the gate mu: a small step of alpha opens or closes it
 
 
 class LST(Delta):

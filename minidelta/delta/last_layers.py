@@ -24,7 +24,7 @@ class LastLayers(Delta):
     """All parameters of the last k layers.
 
     Args:
-        layers: k; None: a quarter of them, as the paper finds enough, and at least one.
+        layers: k; None: a quarter of them, and at least one.
         targets: which linears and norms of these layers; default all.
     Raises: DeltaError for a k below 1 or beyond what the model has, or a target that is neither linear nor norm.
 

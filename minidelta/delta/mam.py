@@ -3,8 +3,8 @@
     attention      head = softmax(q [P_k; K]^T / sqrt(d)) [P_v; V]        prefixes of length 30 in the paper
     feed-forward   h <- h + s W_up ReLU(W_down x)                         bottleneck 512 and s = 4 in the paper
 
-Changes: both sublayers.  Frozen: all of the backbone.  "The prefix needs few parameters where it is, the feed-forward makes
-better use of many": hence the sizes.  The adapters start at zero, the prefixes do not.
+Changes: both sublayers.  Frozen: all of the backbone.  The paper finds that attention is changed well with few parameters, and
+that the feed-forward makes better use of many; hence the sizes.  The adapters start at zero, the prefixes do not.
 """
 
 from collections.abc import Sequence

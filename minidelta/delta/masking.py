@@ -4,7 +4,7 @@
 
 Changes: some weights of the chosen linears count as zero.  Frozen: the values of all weights.  The scores S start above tau,
 so the model starts unchanged.  A trained mask is worth one bit for each weight; here the scores are saved.
-Difference: the paper starts with 5 % of the weights masked away.
+No weight is masked away in the beginning, and none at random.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""OFT: the inputs of a layer are turned, and nothing is stretched (Qiu et al. 2023, section 3.2).
+"""OFT: the inputs of a layer are turned, and nothing is stretched (Qiu et al. 2023).
 
     W x  becomes  W R x        R = (I + Q)(I - Q)^-1 with Q = -Q^T: the Cayley transform, orthogonal by construction
 

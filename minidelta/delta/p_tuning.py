@@ -1,4 +1,4 @@
-"""P-tuning: the prompt's vectors are made by a small network that ties them together (Liu et al. 2021, section 3.2).
+"""P-tuning: the prompt's vectors are made by a small network that ties them together (Liu et al. 2021).
 
     P_i = MLP([LSTM_forward(P'_1 ... P'_i) : LSTM_backward(P'_i ... P'_P)])        P' [P,D] trains, and so does the network
 

@@ -1,6 +1,6 @@
 """Updates of high rank from few numbers: products other than that of two thin matrices.
 
-    LoHa     DeltaW = s (B_1 A_1) * (B_2 A_2)          element by element: rank up to R^2   (Hyeon-Woo et al. 2022, FedPara, section 3.1)
+    LoHa     DeltaW = s (B_1 A_1) * (B_2 A_2)          element by element: rank up to R^2   (Hyeon-Woo et al. 2022, FedPara)
     LoKr     DeltaW = s C (x) (B A)                    Kronecker product with a low-rank factor   (Yeh et al. 2024, LyCORIS)
     KronA    DeltaW = s A (x) B                        Kronecker product of two matrices   (Edalati et al. 2022)
 

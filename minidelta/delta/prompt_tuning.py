@@ -27,7 +27,7 @@ class PromptTuning(Delta):
     Args:
         prompt_length: P, in vectors; 20 here, 100 in the paper.
         init: "words" (embeddings of pieces drawn from the vocabulary), "random" (noise as large as an embedding), or the
-            numbers of the pieces to begin with, repeated as often as they fit; the paper finds words best for small models.
+            numbers of the pieces to begin with, repeated as often as they fit; the paper finds that words help small models.
         targets: default the embeddings, and the last states where the prompt goes again.
     Raises: DeltaError for a length below 1, or an init that is none of these.
 

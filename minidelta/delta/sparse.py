@@ -76,7 +76,7 @@ class FISH(LinearDelta):
     Args:
         loss: (model, batch) -> scalar tensor, the mean negative log-likelihood.
         batches: some of the task's batches.  Batches of one example give the paper's F; larger ones square the mean gradient.
-        density: the share of all targeted weights that trains; 0.005 in the paper.
+        density: the share of all targeted weights that trains.
         counts: weights for each path, of a delta that `load_delta` fills; else found with `loss` and `batches`.
         targets: linear sites; default all.
     Raises: DeltaError without loss and batches, for a density outside (0, 1], or a target that is not a linear layer.

@@ -178,7 +178,7 @@ class Form(nn.Module):
 
 
 def gated_heads(q: Tensor, k: Tensor, v: Tensor, prefix_k: Tensor, prefix_v: Tensor, scale: float) -> Tensor:
-    """Prefix attention written as a gated adapter (He et al. 2022, equation 5 to 7).
+    """Prefix attention written as a gated adapter (He et al. 2022, section 3.1).
 
         head = (1 - lambda) softmax(q K^T) V + lambda softmax(q P_k^T) P_v
         lambda = sum_i exp(q P_k^T)_i / (sum_i exp(q P_k^T)_i + sum_j exp(q K^T)_j)        one for each query

@@ -26,9 +26,9 @@ class UniPELT(Delta):
     """Gated prefix, adapter and LoRA.
 
     Args:
-        rank: R of LoRA on q_proj and v_proj; 8 in the paper, scaled by 2.
-        prefix_length: P; 10 in the paper.
-        bottleneck_dim: of the adapters after feed-forward; 48 in the paper.
+        rank: R of LoRA on q_proj and v_proj, scaled by 2.
+        prefix_length: P, in vectors.
+        bottleneck_dim: of the adapters after feed-forward.
     Raises: DeltaError for sizes below 1, or a target where none of the three can hang.
 
     >>> from minidelta.model import Transformer, TransformerConfig

@@ -20,7 +20,7 @@ class VeRA(LinearDelta):
     """Vector-based random matrix adaptation.
 
     Args:
-        rank: R; large (256 in the paper), for it costs one number for each layer.
+        rank: R; it may be large, for it costs one number for each layer.
         seed: of A and B; the same for saving and loading.
         targets: linear sites; default q_proj and v_proj.
     Raises: DeltaError for a rank below 1, or a target that is not a linear layer.

@@ -65,7 +65,7 @@ def test_training_a_difference_is_training_the_parameters(method, chosen, shape)
         torch.testing.assert_close(ours.get_parameter(name), p, atol=1e-6, rtol=1e-5, check_stride=False)
 
 
-def test_the_subset_of_biases_that_the_paper_finds_enough():
+def test_a_subset_of_biases():
     assert BitFit(targets=["q_proj", "up_proj"]).attach(tiny("decoder")).paths == [f"layers.{i}.{path}" for i in range(2) for path in ("attn.q_proj", "ffn.up_proj")]
 
 
