@@ -144,6 +144,14 @@ def test_a_ladder_by_hand():
     assert exit(None, h_2).item() == pytest.approx(2 + 36.25) and climb.s is None
 
 
+def test_a_rung_reads_detached_whatever_trains_below():
+    h = torch.ones(1, 1, 4, requires_grad=True)
+    rung = Rung(4, 2, climb := Climb(), first=True)
+    assert rung(h, h) is h
+    climb.s.sum().backward()
+    assert h.grad is None and rung.down_proj.weight.grad is not None
+
+
 def test_side_tuning_blends():
     model = tiny("decoder")
     before = model.hidden(**inputs("decoder"))

@@ -304,11 +304,12 @@ def test_reading_piece_by_piece_equals_reading_at_once(method, shape):
 
 @everywhere
 def test_another_device(method, shape):
-    """Everything a delta computes with moves along: on `meta` a tensor left behind cannot meet the others."""
+    """Everything a part computes with moves along, so no tensor stands outside of its parameters and buffers."""
     model = tiny(shape)
     delta = build(method, shape).attach(model)
     model.to("meta")
     assert {p.device.type for p in delta.parameters()} == {"meta"}
+    assert not [name for part in delta.parts.modules() for name, value in vars(part).items() if isinstance(value, torch.Tensor)]
     assert model(**{name: value.to("meta") for name, value in inputs(shape).items()}).device.type == "meta"
 
 

@@ -102,7 +102,18 @@ def test_adalora_penalty_by_hand():
     assert part.skewness().item() == 9.0  # Q Q^T - I = [[3, 0], [0, 0]]
 
 
-def test_adalora_keeps_the_triples_that_matter():
+def test_adalora_silences_the_triple_to_which_the_loss_is_least_sensitive():
+    delta = AdaLoRA(rank=3, target_rank=1, targets=r"layers\.0\.attn\.q_proj").attach(tiny("decoder"))
+    (part,) = delta.parts.values()
+    with torch.no_grad():
+        part.lam.copy_(torch.tensor([1.0, 1.0, 1.0]))
+    for step in range(1, 4):  # |lambda dL/dlambda| = 0.1, 5, 1, growing, so that it also varies
+        part.lam.grad = step * torch.tensor([0.1, -5.0, 1.0])
+        delta.after_step(90 if step == 3 else 1, 100)
+    assert part.lam.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_adalora_keeps_its_budget():
     model = tiny("decoder")
     delta = AdaLoRA(rank=4, target_rank=1, targets="q_proj").attach(model)
     assert [delta.budget(done, 100) for done in (1, 10, 67, 100)] == [8, 8, 2, 2]
@@ -144,6 +155,18 @@ def test_oft_turns_by_hand():
     torch.testing.assert_close(part.turns()[0], torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))
     x = torch.tensor([[2.0, 5.0]])
     torch.testing.assert_close(part(x, x[:, :1]), torch.tensor([[5.0]]))  # R x = [5, -2]
+
+
+@pytest.mark.parametrize("method", [OFT, DoRA])
+def test_on_another_model_a_part_reads_the_weights_there(method):
+    delta = method().attach(tiny("decoder"))
+    noise(delta.parameters())
+    delta.detach().attach(model := tiny("decoder", seed=1))
+    moved = model(**inputs("decoder"))
+    delta.detach()
+    fresh = method().attach(model)
+    fresh.load_state_dict(delta.state_dict())
+    assert torch.equal(model(**inputs("decoder")), moved)
 
 
 def test_oft_stays_orthogonal():
