@@ -49,7 +49,7 @@ def methods() -> Rows:
         {"name": "head", "trains": "a head on the frozen backbone"},
         {"name": "prompt", "trains": "a template and label words: every parameter, a delta, soft tokens alone, or nothing (--tune)"},
     ]
-    return rows + [{"name": name, "trains": (method.__doc__ or "").strip().splitlines()[0].rstrip(".").lower()} for name, method in METHODS.items()]
+    return rows + [{"name": name, "trains": (method.__doc__ or "").strip().splitlines()[0].rstrip(".")} for name, method in METHODS.items()]
 
 
 def templates() -> Rows:
