@@ -9,7 +9,7 @@ import minidelta.delta
 from minidelta import listing
 from minidelta.delta import METHODS, Delta, LoRA, PrefixTuning, PromptTuning, tree
 from minidelta.errors import ConfigError, DeltaError
-from minidelta.finetune.learner import UNBOUNDED, Learner
+from minidelta.learner import UNBOUNDED, Learner
 from tests.delta.test_contract import CANNOT, NEEDS, build
 from tests.delta.tiny import tiny
 
@@ -18,7 +18,7 @@ def test_every_delta_is_exported_and_has_a_name_a_rate_and_a_line():
     kinds = {value for value in vars(minidelta.delta).values() if inspect.isclass(value) and issubclass(value, Delta) and value is not Delta}
     assert kinds == set(METHODS.values()) and {kind.__name__ for kind in kinds} <= set(minidelta.delta.__all__)
     assert all(method.name == name and 0 < method.learning_rate < 1 and method.__doc__ for name, method in METHODS.items())
-    assert [row["name"] for row in listing.methods()] == ["full", "head", *METHODS]
+    assert [row["name"] for row in listing.methods()] == ["full", "head", "prompt", *METHODS]
 
 
 @pytest.mark.parametrize(("method", "shape"), CANNOT)
