@@ -11,6 +11,7 @@ from minidelta.delta.lora import LowRank
 from minidelta.delta.targets import find_sites
 from minidelta.errors import DeltaError
 from minidelta.train import fit
+from tests.delta.oracle import pair
 from tests.delta.tiny import inputs, tiny
 
 
@@ -110,45 +111,29 @@ def test_files_that_are_no_delta(tmp_path):
 
 # -- the oracle ----------------------------------------------------------------------------------------------
 
-THEIRS = {  # a transformers model, PEFT's target names, and theirs -> ours
-    "bert": ("BertForMaskedLM", ["query", "value"], {"bert.encoder.layer.": "layers.", "attention.self.query": "attn.q_proj", "attention.self.value": "attn.v_proj"}),
+THEIRS = {  # PEFT's target names, and theirs -> ours
+    "bert": (["query", "value"], {"bert.encoder.layer.": "layers.", "attention.self.query": "attn.q_proj", "attention.self.value": "attn.v_proj"}),
     "t5": (
-        "T5ForConditionalGeneration", ["q", "v"],
+        ["q", "v"],
         {".block.": ".layers.", "decoder.layers": "decoder.layers", "layer.0.SelfAttention.q": "attn.q_proj", "layer.0.SelfAttention.v": "attn.v_proj", "layer.1.EncDecAttention.q": "cross.q_proj", "layer.1.EncDecAttention.v": "cross.v_proj"},
     ),
-    "gpt2": ("GPT2LMHeadModel", ["mlp.c_fc"], {"transformer.h.": "layers.", "mlp.c_fc": "ffn.up_proj"}),  # its attention is fused, so the feed-forward is compared
+    "gpt2": (["mlp.c_fc"], {"transformer.h.": "layers.", "mlp.c_fc": "ffn.up_proj"}),  # its attention is fused, so the feed-forward is compared
 }  # fmt: skip
 OURS = {"bert": ("q_proj", "v_proj"), "t5": ("q_proj", "v_proj"), "gpt2": ("up_proj",)}
-
-
-def theirs(family: str):
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    if family == "bert":
-        config = transformers.BertConfig(vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, max_position_embeddings=32)
-    elif family == "gpt2":
-        config = transformers.GPT2Config(vocab_size=60, n_embd=16, n_layer=2, n_head=2, n_positions=32, bos_token_id=1, eos_token_id=1)
-    else:
-        config = transformers.T5Config(vocab_size=60, d_model=16, num_layers=2, num_heads=2, d_kv=8, d_ff=32, decoder_start_token_id=0)
-    return getattr(transformers, THEIRS[family][0])(config).eval()
 
 
 @pytest.mark.parametrize("family", THEIRS)
 def test_equals_peft_in_outputs_and_gradients(family, tmp_path):
     peft = pytest.importorskip("peft")
-    from minidelta.hub import load_model
-
-    original = theirs(family)
-    original.save_pretrained(tmp_path)
-    model = load_model(tmp_path, device="cpu").eval()
+    model, original = pair(family, tmp_path)
     delta = LoRA(rank=3, alpha=5.0, targets=OURS[family]).attach(model)
-    twin = peft.get_peft_model(original, peft.LoraConfig(r=3, lora_alpha=5, target_modules=THEIRS[family][1], fan_in_fan_out=family == "gpt2")).eval()
+    twin = peft.get_peft_model(original, peft.LoraConfig(r=3, lora_alpha=5, target_modules=THEIRS[family][0], fan_in_fan_out=family == "gpt2")).eval()
 
     pairs = {}
     for name, p in twin.named_parameters():
         if "lora_" in name:
             ours, matrix = name.removeprefix("base_model.model.").split(".lora_")
-            for old, new in THEIRS[family][2].items():
+            for old, new in THEIRS[family][1].items():
                 ours = ours.replace(old, new)
             pairs[name] = (getattr(delta.parts_by_path()[ours], f"lora_{matrix[0]}"), p)
     assert len(pairs) == 2 * len(delta.paths)
