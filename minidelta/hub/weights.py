@@ -95,22 +95,27 @@ def _open(path: Path) -> safe_open:
 
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a folder so that no one ever sees half of a file: written beside it, then moved into place.
+    """Fill a folder so that no one ever sees half of it: written beside it, then moved into place.
 
     Args:
-        folder: made if it is not there; files of the same names are replaced, others stay.
+        folder: a new one appears whole, in one move; in one that is there, files of the same names are replaced one
+            by one, in the order of their names, and others stay.
         write: writes the files into the folder that it is given.
     Raises:  CheckpointError if the disk refuses.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        around = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # private, so the folder lies inside
         try:
+            beside = around / folder.name
+            beside.mkdir()
             write(beside)
-            folder.mkdir(exist_ok=True)
+            if not folder.exists():
+                os.rename(beside, folder)
+                return
             for file in sorted(beside.iterdir()):
                 os.replace(file, folder / file.name)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(around, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be written ({error}); choose a folder that you may write to.") from error
