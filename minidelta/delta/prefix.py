@@ -6,10 +6,12 @@
 
 Changes: each query may look at P more places.  Frozen: all of the backbone.  The model does not start unchanged.  In an
 encoder-decoder self-attention and cross-attention both get prefixes, as in Li and Liang's BART.
-Difference: a prefix takes no positions here; where it is written as the past of a GPT-2, the text begins at position P.
+A prefix takes no positions here unless `positions` says so; where it is written as the past of a model, as Li and Liang do and
+PEFT does, the text begins at position P.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +26,11 @@ class PTuningV2(Delta):
 
     Args:
         prefix_length: P, in vectors; 10 for short texts (E2E), 200 for summaries (XSum) in Li and Liang.
+        positions: whether the prefix takes the first P positions, and the text those behind it.  Then it stands in every
+            self-attention of a stack, or in none.
         targets: sites where keys and values pass; default all.
-    Raises: DeltaError for a length below 1, or a target that is no such site.
+    Raises: DeltaError for a length below 1, or a target that is no such site; with positions, for targets that leave out
+        some attentions of a stack, or name a cross-attention.
 
     >>> from minidelta.model import Transformer, TransformerConfig
     >>> model = Transformer(TransformerConfig(shape="decoder", vocab_size=100, d_model=32, n_layers=2, n_heads=4, d_ff=64))
@@ -34,17 +39,50 @@ class PTuningV2(Delta):
     """
 
     name = "p-tuning-v2"
+    paper = "Liu et al. 2022"
     default_targets: Sequence[str] = ("kv",)
     learning_rate = 1e-1
+    peft = "PREFIX_TUNING"
 
-    def __init__(self, prefix_length: int = 10, targets: str | Sequence[str] | None = None) -> None:
+    def __init__(self, prefix_length: int = 10, positions: bool = False, targets: str | Sequence[str] | None = None) -> None:
         whole(prefix_length=prefix_length)
-        super().__init__(targets, prefix_length=prefix_length)
-        self.prefix_length = prefix_length
+        super().__init__(targets, prefix_length=prefix_length, positions=positions)
+        self.prefix_length, self.positions = prefix_length, positions
+        self.prompt_length = prefix_length if positions else 0  # for which `fit` leaves room
+
+    def attach(self, model: nn.Module) -> Self:
+        super().attach(model)
+        for stack in self.stacks():
+            stack.ahead += self.prefix_length
+        return self
+
+    def detach(self) -> Self:
+        for stack in self.stacks() if self.model is not None else ():
+            stack.ahead -= self.prefix_length
+        return super().detach()
+
+    def stacks(self) -> list[nn.Module]:
+        """The stacks whose text it moves."""
+        names = {path.split("layers.")[0].rstrip(".") for path in self.paths} if self.positions else ()
+        return [self.model.get_submodule(name) for name in names]
+
+    def places(self, model: nn.Module) -> list[str]:
+        paths = super().places(model)
+        for name in {path.split("layers.")[0] for path in paths} if self.positions else ():
+            own = [path for path in paths if path.startswith(name + "layers.")]
+            if own != [path for path in model.sites() if path.startswith(name + "layers.") and path.endswith(".attn.kv")]:
+                raise DeltaError(f"positions is True, and a prefix that takes positions stands in all self-attentions of a stack and nowhere else, not in {', '.join(own)}. Target attn.kv, or leave positions out.")
+        return paths
 
     def build(self, path: str, model: nn.Module) -> "Prefix":
         check_keys_values(self, path)
         return Prefix(self.prefix_length, model.config.n_heads * model.config.d_head)
+
+    def for_peft(self) -> dict[str, dict[str, Tensor]]:
+        """The prefixes alone, without what made them."""
+        if not self.positions:
+            raise DeltaError(f"PEFT lets the text begin at position P behind a prefix, and this {type(self).__name__} takes no positions. Train it with positions=True to write it there.")
+        return {path: dict(zip(("prefix_k", "prefix_v"), part.prefix())) for path, part in self.parts_by_path().items()}
 
     def formula(self, path: str, model: nn.Module) -> int:
         return 2 * self.prefix_length * model.config.n_heads * model.config.d_head
@@ -56,6 +94,7 @@ class PrefixTuning(PTuningV2):
     Args:
         prefix_length: P, in vectors.
         hidden_dim: width of the MLP; None: D.  512 (800 for summaries) in the paper.
+        positions, targets: as in `PTuningV2`.
 
     >>> from minidelta.model import Transformer, TransformerConfig
     >>> model = Transformer(TransformerConfig(shape="decoder", vocab_size=100, d_model=32, n_layers=2, n_heads=4, d_ff=64))
@@ -67,12 +106,13 @@ class PrefixTuning(PTuningV2):
     """
 
     name = "prefix"
+    paper = "Li and Liang 2021"
     learning_rate = 5e-3
 
-    def __init__(self, prefix_length: int = 10, hidden_dim: int | None = None, targets: str | Sequence[str] | None = None) -> None:
+    def __init__(self, prefix_length: int = 10, hidden_dim: int | None = None, positions: bool = False, targets: str | Sequence[str] | None = None) -> None:
         whole(hidden_dim=1 if hidden_dim is None else hidden_dim)
-        super().__init__(prefix_length, targets)
-        self.hidden_dim, self.settings = hidden_dim, {"prefix_length": prefix_length, "hidden_dim": hidden_dim}
+        super().__init__(prefix_length, positions, targets)
+        self.hidden_dim, self.settings = hidden_dim, self.settings | {"hidden_dim": hidden_dim}
         self.trunk: Trunk | None = None
 
     def build(self, path: str, model: nn.Module) -> "MadePrefix":
@@ -93,7 +133,7 @@ class PrefixTuning(PTuningV2):
         """The prefixes alone, as a delta of their own that does exactly the same; attach it in place of this one."""
         if not self.parts:
             raise DeltaError("This PrefixTuning has no prefixes yet. Attach it to a model and train it first.")
-        bare = PTuningV2(self.prefix_length, self.targets)
+        bare = PTuningV2(self.prefix_length, self.positions, self.targets)
         bare.loaded = {f"{path}.{name}": value.clone() for path, part in self.parts_by_path().items() for name, value in zip(("prefix_k", "prefix_v"), part.prefix())}
         return bare
 

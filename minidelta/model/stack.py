@@ -34,6 +34,7 @@ class Stack(nn.Module):
         self.final_norm = make_norm(config) if config.final_norm else None
         self.final = Site()
         self.causal = causal
+        self.ahead = 0  # positions that a prefix in every attention has taken, in vectors; the text begins behind them
 
     def run(
         self,
@@ -79,14 +80,15 @@ class Stack(nn.Module):
 
     def positions(self, x: Tensor, start: int, prompt: int, position_ids: Tensor | None) -> Tensor:
         """Position numbers [T] or [B,T]: as they come, or as given and moved behind the prompt."""
-        end, longest = start + x.size(1), self.position_embedding.num_embeddings
+        first, end, longest = start + self.ahead, start + self.ahead + x.size(1), self.position_embedding.num_embeddings
         if end > longest:
-            ours = f" ({prompt} of them are a prompt)" if prompt else ""
-            raise ConfigError(f"the sequence is {end} tokens long{ours}, and the model has {longest} positions; cut the text to {longest - prompt} tokens.")
+            taken = prompt + self.ahead
+            ours = f" ({taken} of them are a prompt)" if taken else ""
+            raise ConfigError(f"the sequence is {end} tokens long{ours}, and the model has {longest} positions; cut the text to {longest - taken} tokens.")
         if position_ids is None:
-            return torch.arange(start, end, device=x.device)
-        ahead = torch.arange(0 if start else prompt, device=x.device).expand(len(position_ids), -1)
-        return torch.cat((ahead, position_ids + prompt), dim=1)
+            return torch.arange(first, end, device=x.device)
+        before = torch.arange(self.ahead, self.ahead + (0 if start else prompt), device=x.device).expand(len(position_ids), -1)
+        return torch.cat((before, position_ids + self.ahead + prompt), dim=1)
 
     def mask(self, padding: Tensor | None, q_len: int, k_len: int, device: torch.device) -> tuple[Tensor | None, bool]:
         """The mask for all layers, and whether the kernel's own causal triangle does instead (its fastest path)."""
@@ -95,8 +97,10 @@ class Stack(nn.Module):
         visible = visible_keys(padding, self.causal, q_len, k_len, device)
         if self.relative_bias is None:
             return visible, False
-        bias = self.relative_bias(q_len, k_len)  # [1,H,T,S]
-        return bias if visible is None else bias.masked_fill(~visible, HIDDEN), False
+        bias = self.relative_bias(q_len, self.ahead + k_len)  # [1,H,T,S]
+        if visible is not None:
+            bias = bias.masked_fill(~F.pad(visible, (self.ahead, 0), value=True), HIDDEN)
+        return bias, False
 
 
 def grow(per_token: Tensor | None, prompt: int, value: int) -> Tensor | None:
