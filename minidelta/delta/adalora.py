@@ -38,8 +38,10 @@ class AdaLoRA(LinearDelta):
     """
 
     name = "adalora"
+    paper = "Zhang et al. 2023"
     default_targets = ("linear",)
     learning_rate = 2e-2
+    peft = "ADALORA"
 
     def __init__(
         self, rank: int = 12, target_rank: int = 8, alpha: float = 16.0, orthogonality: float = 0.1, memory: float = 0.85, targets: str | Sequence[str] | None = None

@@ -27,13 +27,17 @@ class Delta(nn.Module):
 
     Attributes:
         name: of the family; the second one on a model answers to lora_2 (`key`).
+        paper: authors and year; None: from no single one.
         default_targets: the sites a family hangs on unless told otherwise.
         learning_rate: tested default for AdamW; fine-tuning rates are far too small for most deltas.
+        peft: the type that it has in an adapter folder of PEFT, a key of `hub.peft.WRITE`; None: it has none there.
     """
 
     name: ClassVar[str]
     default_targets: ClassVar[Sequence[str]]
+    paper: ClassVar[str | None]
     learning_rate: ClassVar[float] = 1e-3
+    peft: ClassVar[str | None] = None
 
     def __init__(self, targets: str | Sequence[str] | None = None, **settings: Any) -> None:
         super().__init__()
@@ -43,7 +47,7 @@ class Delta(nn.Module):
         self.model: nn.Module | None
         object.__setattr__(self, "model", None)  # a neighbour, not a submodule: its parameters are not ours
         self.originals: dict[str, Tensor] = {}  # while merged: name of a backbone parameter -> its value as it was
-        self.loaded: dict[str, Tensor] | None = None  # the values that load_delta read, until attach
+        self.loaded: dict[str, Tensor] | Callable[[nn.Module], dict[str, Tensor]] | None = None  # what load_delta read, until attach
         self.backbone: str | None = None  # the fingerprint that load_delta read: of the backbone it was trained on
         self.seen: Callable[[], nn.Module | None] = lambda: None  # the model it hung on last
 
@@ -73,6 +77,10 @@ class Delta(nn.Module):
         """What `merge` adds to the backbone for one part, by parameter name."""
         return {f"{path}.weight": self.weight_update(part)}
 
+    def for_peft(self) -> dict[str, dict[str, Tensor]]:
+        """The tensors of each part, as `hub.peft` wants them for the type `peft`."""
+        return {path: dict(part.state_dict()) for path, part in self.parts_by_path().items()}
+
     def penalty(self) -> Tensor | float:
         """What the family adds to the loss of every batch, a scalar."""
         return 0.0
@@ -99,7 +107,7 @@ class Delta(nn.Module):
         if self.backbone and self.seen() is not model:
             store.check_backbone(model, self.backbone)
         if self.loaded is not None:
-            store.fill(parts, self.loaded)
+            store.fill(parts, self.loaded(model) if callable(self.loaded) else self.loaded)
             self.loaded = None
         if not getattr(model, "deltas", None):
             model.deltas = []  # a plain list: nothing of it enters the model's parameters or its state

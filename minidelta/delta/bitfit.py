@@ -38,6 +38,7 @@ class BitFit(Delta):
     """
 
     name = "bitfit"
+    paper = "Ben Zaken et al. 2022"
     default_targets = (*PRESETS["linear"], *NORMS)
     learning_rate = 2e-2
 
@@ -74,8 +75,10 @@ class LNTuning(Delta):
     """
 
     name = "ln-tuning"
+    paper = "Qi et al. 2022"
     default_targets = NORMS
     learning_rate = 5e-2
+    peft = "LN_TUNING"
 
     def __init__(self, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(targets)
@@ -94,6 +97,10 @@ class LNTuning(Delta):
 
     def updates(self, path: str, part: nn.Module) -> dict[str, Tensor]:
         return part.updates(path)
+
+    def for_peft(self) -> dict[str, dict[str, Tensor]]:
+        """Whole norms, g + Delta g and b + Delta b."""
+        return {path: {name: getattr(part.host, name) + value for name, value in part.state_dict().items()} for path, part in self.parts_by_path().items()}
 
 
 class BiasChange(nn.Module):

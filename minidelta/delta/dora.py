@@ -32,7 +32,9 @@ class DoRA(LinearDelta):
     """
 
     name = "dora"
+    paper = "Liu et al. 2024"
     learning_rate = 8e-3
+    peft = "DORA"
 
     def __init__(self, rank: int = 8, alpha: float = 16.0, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)

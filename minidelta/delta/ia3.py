@@ -29,8 +29,10 @@ class IA3(Delta):
     """
 
     name = "ia3"
+    paper = "Liu et al. 2022"
     default_targets = ("kv", "act")
     learning_rate = 5e-2
+    peft = "IA3"
 
     def __init__(self, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(targets)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from minidelta.delta.checks import whole
-from minidelta.delta.prompt_tuning import PromptTuning, prompt_of
+from minidelta.delta.prompt_tuning import BeforeText, PromptTuning, prompt_of
 from minidelta.errors import DeltaError
 from minidelta.train import fit
 
@@ -88,6 +88,7 @@ class IPT(PromptTuning):
     """
 
     name = "ipt"
+    paper = "Qin et al. 2021"
     learning_rate = 1e-1
 
     def __init__(self, subspace: Subspace | None = None, sizes: Sequence[int] | None = None, targets: str | Sequence[str] | None = None) -> None:
@@ -110,7 +111,7 @@ class IPT(PromptTuning):
         return self.sizes[0] if path.endswith("embed_out") else 0
 
 
-class DecodedPrompt(nn.Module):
+class DecodedPrompt(BeforeText):
     """The part at the embeddings; the decoder's values are buffers, saved but not trained."""
 
     def __init__(self, sizes: Sequence[int], subspace: Subspace | None) -> None:
@@ -121,13 +122,10 @@ class DecodedPrompt(nn.Module):
         for name, key in (("inner_weight", "0.weight"), ("inner_bias", "0.bias"), ("outer_weight", "2.weight"), ("outer_bias", "2.bias")):
             self.register_buffer(name, values[key].clone())
 
-    def prompt(self) -> Tensor:
-        """Dec(z), [P,D]."""
+    def vectors(self) -> Tensor:
+        """Dec(z)."""
         inner = nn.functional.linear(self.z, self.inner_weight, self.inner_bias).tanh()
         return nn.functional.linear(inner, self.outer_weight, self.outer_bias).view(self.length, -1)
-
-    def forward(self, x: Tensor, out: Tensor) -> Tensor:
-        return torch.cat((self.prompt().to(out.dtype).expand(len(out), -1, -1), out), dim=1)  # [B,T,D] -> [B,P+T,D]
 
 
 def make_decoder(dimension: int, hidden_dim: int, size: int) -> nn.Sequential:

@@ -29,6 +29,7 @@ class RsLoRA(LoRA):
     """
 
     name = "rslora"
+    paper = "Kalajdzievski 2023"
     learning_rate = 4e-3
 
     def __init__(self, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, targets: str | Sequence[str] | None = None) -> None:
@@ -49,6 +50,7 @@ class LoRAPlus(LoRA):
     """
 
     name = "lora-plus"
+    paper = "Hayou et al. 2024"
     learning_rate = 1e-3
 
     def __init__(self, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, ratio: float = 16.0, targets: str | Sequence[str] | None = None) -> None:
@@ -72,6 +74,7 @@ class LoRAFA(LoRA):
     """
 
     name = "lora-fa"
+    paper = "Zhang et al. 2023"
 
     def part(self, linear: nn.Linear) -> "HalfFrozen":
         return HalfFrozen(linear, self.rank, self.scaling, self.dropout)
@@ -105,7 +108,9 @@ class PiSSA(LinearDelta):
     """
 
     name = "pissa"
+    paper = "Meng et al. 2024"
     learning_rate = 1e-2
+    peft = "LORA"
 
     def __init__(self, rank: int = 8, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)
@@ -114,6 +119,10 @@ class PiSSA(LinearDelta):
 
     def part(self, linear: nn.Linear) -> "Principal":
         return Principal(linear, self.rank)
+
+    def for_peft(self) -> dict[str, dict[str, Tensor]]:
+        """B A - B_0 A_0 as one LoRA of twice the rank, so that PEFT need not change the weight."""
+        return {path: {"lora_A": torch.cat((part.lora_A, part.start_A)), "lora_B": torch.cat((part.lora_B, -part.start_B), dim=1)} for path, part in self.parts_by_path().items()}
 
     def size(self, linear: nn.Linear) -> int:
         return min(self.rank, linear.in_features, linear.out_features) * (linear.in_features + linear.out_features)

@@ -33,7 +33,9 @@ class OFT(LinearDelta):
     """
 
     name = "oft"
+    paper = "Qiu et al. 2023"
     learning_rate = 1e-2
+    peft = "OFT"
 
     def __init__(self, block_size: int = 8, targets: str | Sequence[str] | None = None) -> None:
         whole(block_size=block_size)

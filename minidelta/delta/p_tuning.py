@@ -8,10 +8,9 @@ words of a template; here they stand before the text.  Its later form without th
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from minidelta.delta.prompt_tuning import PromptTuning
+from minidelta.delta.prompt_tuning import BeforeText, PromptTuning
 from minidelta.errors import DeltaError
 
 
@@ -30,7 +29,9 @@ class PTuning(PromptTuning):
     """
 
     name = "p-tuning"
+    paper = "Liu et al. 2021"
     learning_rate = 3e-3
+    peft = "P_TUNING"
 
     def __init__(self, prompt_length: int = 20, encoder: str = "lstm", targets: str | Sequence[str] | None = None) -> None:
         if encoder not in ("lstm", "mlp"):
@@ -53,7 +54,7 @@ class PTuning(PromptTuning):
         return self.prompt_length * d + lstm + 2 * (d * d + d)
 
 
-class EncodedPrompt(nn.Module):
+class EncodedPrompt(BeforeText):
     """The part at the embeddings."""
 
     def __init__(self, start: Tensor, lstm: bool) -> None:
@@ -63,10 +64,6 @@ class EncodedPrompt(nn.Module):
         self.lstm = nn.LSTM(d_model, d_model // 2, bidirectional=True, batch_first=True) if lstm else None
         self.mlp = nn.Sequential(nn.Linear(d_model, d_model), nn.ReLU(), nn.Linear(d_model, d_model))
 
-    def prompt(self) -> Tensor:
-        """P [P,D]."""
+    def vectors(self) -> Tensor:
         h = self.seed if self.lstm is None else self.lstm(self.seed[None])[0][0]  # [P,D] -> [P,D/2 + D/2]
         return self.mlp(h)
-
-    def forward(self, x: Tensor, out: Tensor) -> Tensor:
-        return torch.cat((self.prompt().to(out.dtype).expand(len(out), -1, -1), out), dim=1)  # [B,T,D] -> [B,P+T,D]

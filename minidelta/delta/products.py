@@ -33,7 +33,9 @@ class LoHa(LinearDelta):
     """
 
     name = "loha"
+    paper = "Hyeon-Woo et al. 2022"
     learning_rate = 2e-2
+    peft = "LOHA"
 
     def __init__(self, rank: int = 4, alpha: float = 8.0, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)
@@ -80,7 +82,9 @@ class LoKr(LinearDelta):
     """
 
     name = "lokr"
+    paper = "Yeh et al. 2024"
     learning_rate = 2e-2
+    peft = "LOKR"
 
     def __init__(self, rank: int = 4, alpha: float = 8.0, targets: str | Sequence[str] | None = None) -> None:
         whole(rank=rank)
@@ -111,7 +115,9 @@ class KronA(LinearDelta):
     """
 
     name = "krona"
+    paper = "Edalati et al. 2022"
     learning_rate = 2e-2
+    peft = "LOKR"
 
     def __init__(self, scaling: float = 2.0, targets: str | Sequence[str] | None = None) -> None:
         positive(scaling=scaling)

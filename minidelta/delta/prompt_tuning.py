@@ -38,8 +38,10 @@ class PromptTuning(Delta):
     """
 
     name = "prompt-tuning"
+    paper = "Lester et al. 2021"
     default_targets = ("embed_out", "final")
     learning_rate = 1e-1
+    peft = "PROMPT_TUNING"
 
     def __init__(self, prompt_length: int = 20, init: str | Sequence[int] = "words", targets: str | Sequence[str] | None = None) -> None:
         whole(prompt_length=prompt_length)
@@ -68,6 +70,10 @@ class PromptTuning(Delta):
             raise DeltaError(f"init names the token id {int(pieces.max() if pieces.min() >= 0 else pieces.min())}, and the model knows 0 to {len(table) - 1}. Use the tokenizer that belongs to this model.")
         return table[pieces.repeat(-(-self.prompt_length // len(pieces)))[: self.prompt_length]].clone()
 
+    def for_peft(self) -> dict[str, dict[str, Tensor]]:
+        """The prompt alone, without what made it."""
+        return {path: {"prompt": part.vectors()} for path, part in self.parts_by_path().items() if path.endswith("embed_out")}
+
     def formula(self, path: str, model: nn.Module) -> int:
         return self.prompt_length * model.config.d_model if path.endswith("embed_out") else 0
 
@@ -85,6 +91,7 @@ class SPoT(PromptTuning):
     """
 
     name = "spot"
+    paper = "Vu et al. 2022"
 
     def __init__(self, source: PromptTuning | Tensor | str | Path | None = None, prompt_length: int | None = None, targets: str | Sequence[str] | None = None) -> None:
         if source is None and prompt_length is None:
@@ -101,15 +108,25 @@ class SPoT(PromptTuning):
         return self.source.clone()
 
 
-class SoftPrompt(nn.Module):
-    """The part at the embeddings: puts the prompt in front."""
+class BeforeText(nn.Module):
+    """A part at the embeddings: puts its `vectors`, [P,D], in front."""
+
+    def vectors(self) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, out: Tensor) -> Tensor:
+        return torch.cat((self.vectors().to(out.dtype).expand(len(out), -1, -1), out), dim=1)  # [B,T,D] -> [B,P+T,D]
+
+
+class SoftPrompt(BeforeText):
+    """A prompt that trains directly."""
 
     def __init__(self, start: Tensor) -> None:
         super().__init__()
         self.prompt = nn.Parameter(start)  # [P,D]
 
-    def forward(self, x: Tensor, out: Tensor) -> Tensor:
-        return torch.cat((self.prompt.to(out.dtype).expand(len(out), -1, -1), out), dim=1)  # [B,T,D] -> [B,P+T,D]
+    def vectors(self) -> Tensor:
+        return self.prompt
 
 
 class Strip(nn.Module):

@@ -47,26 +47,23 @@ def save(delta: "Delta", folder: Path, head: nn.Module | None = None, format: st
 
 
 def _save_for_peft(delta: "Delta", folder: Path, head: nn.Module | None, format: str) -> Path:
-    """Write LoRA and its kin as an adapter folder of PEFT."""
+    """Write an adapter folder of PEFT."""
     if format != "peft":
         raise DeltaError(f"format is {format!r}. {near_misses(str(format), ['minidelta', 'peft'])}")
-    parts = {path: dict(part.state_dict()) for path, part in delta.parts_by_path().items()}
-    if {frozenset(tensors) for tensors in parts.values()} not in ({frozenset(("lora_A", "lora_B"))}, {frozenset(("lora_A", "lora_B", "magnitude"))}):
-        raise DeltaError(f"PEFT's format is written for LoRA, rsLoRA, LoRA+ and DoRA, and this is a {type(delta).__name__}. Save it without format.")
+    if delta.peft is None:
+        raise DeltaError(f"PEFT has no method that does what {type(delta).__name__} does. Save it without format.")
     if head is not None:
         raise DeltaError("PEFT's format has no place for a task head of ours. Save the head with format='minidelta', or leave it out.")
-    folder.mkdir(parents=True, exist_ok=True)
-    peft.write_lora(folder, parts, delta.scaling, delta.model.config, dora=delta.name == "dora")
+    peft.write(folder, delta.peft, delta.for_peft(), delta.settings | {"scaling": getattr(delta, "scaling", 1.0)}, delta.model.config)
     return folder
 
 
 def read(folder: Path, methods: dict[str, type["Delta"]], check_backbone: bool) -> "Delta":
     """Build the delta that a folder describes, in our form or in PEFT's; its values wait for `attach`."""
     if (folder / peft.CONFIG).exists() and not (folder / "delta.json").exists():
-        settings, values = peft.read_lora(folder)
-        kind = methods["dora" if settings.pop("dora") else "lora"]
-        delta = kind(**settings if kind.name == "lora" else {name: value for name, value in settings.items() if name != "dropout"})
-        delta.loaded = values  # PEFT keeps no fingerprint of the backbone
+        found = peft.read(folder)
+        delta = methods[found.method](**found.settings)
+        delta.loaded = found.values  # PEFT keeps no fingerprint of the backbone
         return delta
     try:
         about = json.loads((folder / "delta.json").read_text(encoding="utf-8"))

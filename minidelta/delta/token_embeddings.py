@@ -31,8 +31,10 @@ class TokenEmbeddings(Delta):
     """
 
     name = "token-embeddings"
+    paper = None
     default_targets = ("embed_out",)
     learning_rate = 5e-2
+    peft = "TRAINABLE_TOKENS"
 
     def __init__(self, tokens: Sequence[int] | None = None, targets: str | Sequence[str] | None = None) -> None:
         if tokens is not None and (not len(tokens) or not all(isinstance(t, int) and t >= 0 for t in tokens) or len(set(tokens)) < len(tokens)):
@@ -55,6 +57,11 @@ class TokenEmbeddings(Delta):
         if self.rows is None:
             self.rows = Rows(self.chosen(model), model.config.vocab_size, model.config.d_model)
         return self.rows
+
+    def for_peft(self) -> dict[str, dict[str, Tensor]]:
+        """Whole rows, E_t + Delta_t, and their numbers."""
+        tokens = torch.tensor(self.chosen(self.model), device=self.model.device)
+        return {path: {"rows": self.model.token_embedding.weight[tokens] + part.change, "tokens": tokens} for path, part in self.parts_by_path().items()}
 
     def formula(self, path: str, model: nn.Module) -> int:
         return 0

@@ -170,7 +170,7 @@ def test_p_tuning_equals_pefts_prompt_encoder():
         twin.embedding.weight.copy_(part.seed)
         twin.lstm_head.load_state_dict(part.lstm.state_dict())
         twin.mlp_head.load_state_dict(part.mlp.state_dict())
-    torch.testing.assert_close(part.prompt(), twin(torch.arange(5)[None])[0], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(part.vectors(), twin(torch.arange(5)[None])[0], atol=1e-6, rtol=1e-5)
 
 
 # -- prefixes ------------------------------------------------------------------------------------------------

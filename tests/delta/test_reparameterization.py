@@ -235,8 +235,8 @@ def test_intrinsic_prompts_lie_in_the_space_of_the_others():
     delta = IPT(subspace).attach(tiny("decoder"))
     assert delta.num_parameters() == 2
     target = prompts[3]
-    fit(lambda _: (delta.parts["embed_out"].prompt() - target).square().mean(), lambda step: None, delta.groups(), steps=300, lr=0.1)
-    assert (delta.parts["embed_out"].prompt() - target).square().mean() < 0.1 * target.square().mean()
+    fit(lambda _: (delta.parts["embed_out"].vectors() - target).square().mean(), lambda step: None, delta.groups(), steps=300, lr=0.1)
+    assert (delta.parts["embed_out"].vectors() - target).square().mean() < 0.1 * target.square().mean()
 
 
 def test_a_space_takes_deltas_and_refuses_what_does_not_fit():
