@@ -1,12 +1,14 @@
 """What `minidelta list` shows: rows of plain values, and one way to print them."""
 
 import json
+import re
 from typing import Any
 
 from minidelta.claims import CLAIMS, read, row
 from minidelta.data import load_task
 from minidelta.data.baselines import NO_BAG, bag_of_words, majority
 from minidelta.delta import METHODS
+from minidelta.delta.table import SMALL as SHAPES, stored
 from minidelta.evaluate import evaluate
 from minidelta.hub import checkpoint_folder, embedded_models
 from minidelta.prompt.builtin import LABEL_WORDS, TEMPLATES
@@ -43,13 +45,34 @@ def tasks(baselines: bool = False) -> Rows:
 
 
 def methods() -> Rows:
-    """Everything that `run --method` takes."""
-    rows = [
-        {"name": "full", "trains": "every parameter of the backbone, and a head"},
-        {"name": "head", "trains": "a head on the frozen backbone"},
-        {"name": "prompt", "trains": "a template and label words: every parameter, a delta, soft tokens alone, or nothing (--tune)"},
-    ]
-    return rows + [{"name": name, "trains": (method.__doc__ or "").strip().splitlines()[0].rstrip(".")} for name, method in METHODS.items()]
+    """Everything that `run --method` takes; of the deltas also what their page says (delta/README.md)."""
+    own = {
+        "full": "every parameter of the backbone, and a head",
+        "head": "a head on the frozen backbone",
+        "prompt": "a template and label words: every parameter, a delta, soft tokens alone, or nothing (--tune)",
+    }
+    about_deltas = dict.fromkeys(("family", "on bert-micro", "rate", "works on", "merges", "peft", "paper"))
+    rows = [{"name": name} | about_deltas | {"trains": words} for name, words in own.items()]
+    for line in stored():
+        method = METHODS[line["method"]]
+        shapes = [shape for shape in SHAPES if line[shape] == "yes"]
+        rows.append({
+            "name": method.name, "family": line["family"], "on bert-micro": int(line["parameters"].replace(",", "")),
+            "rate": method.learning_rate, "works on": "all" if len(shapes) == 3 else ", ".join(shapes), "merges": line["merges"], "peft": _type_there(line["to PEFT"]), "paper": method.paper,
+            "trains": (method.__doc__ or "").strip().splitlines()[0].rstrip("."),
+        })  # fmt: skip
+    return rows
+
+
+def _type_there(cell: str) -> str | None:
+    """PEFT's type of a method, and for which shapes there is none.
+
+    >>> _type_there("LOHA (encoder, encoder-decoder); no [7] (decoder)"), _type_there("no")
+    ('LOHA, not decoder', None)
+    """
+    types = {word.split()[0]: re.findall(r"\((.*)\)", word) for word in cell.split("; ")}
+    refused = types.pop("no", None)
+    return (", not ".join([*types, *(refused or ())])) or None
 
 
 def templates() -> Rows:

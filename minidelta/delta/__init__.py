@@ -59,7 +59,7 @@ def load_delta(folder: str | Path, *, check_backbone: bool = True) -> Delta:
     """Read what `Delta.save` wrote; `attach(model)` then hangs it on the backbone it was trained on.
 
     Args:
-        folder: holds delta.json and delta.safetensors, or what PEFT's `save_pretrained` wrote for a LoRA.
+        folder: holds delta.json and delta.safetensors, or what PEFT's `save_pretrained` wrote (README.md beside this file: of which methods).
         check_backbone: refuse, at `attach`, a backbone with another fingerprint.  Switch it off for the same
             model in another number format.
     Raises: DeltaError if the folder is not a saved delta, or of a method that is not known here.

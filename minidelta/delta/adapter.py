@@ -39,6 +39,7 @@ class HoulsbyAdapter(Delta):
     """
 
     name = "houlsby"
+    paper = "Houlsby et al. 2019"
     default_targets: Sequence[str] = ("attn_out", "ffn_out")
     learning_rate = 1e-2
     parallel = False  # reads what came out of the sublayer
@@ -67,6 +68,7 @@ class PfeifferAdapter(HoulsbyAdapter):
     """
 
     name = "pfeiffer"
+    paper = "Pfeiffer et al. 2020"
     default_targets = ("ffn_out",)
     learning_rate = 2e-2
 
@@ -79,6 +81,7 @@ class ParallelAdapter(HoulsbyAdapter):
     """
 
     name = "parallel-adapter"
+    paper = "He et al. 2022"
     default_targets = ("ffn_out",)
     parallel = True
 
@@ -91,6 +94,7 @@ class ScaledParallelAdapter(ParallelAdapter):
     """
 
     name = "scaled-parallel-adapter"
+    paper = "He et al. 2022"
     learning_rate = 3e-3
 
     def __init__(self, bottleneck_dim: int = 16, activation: str = "relu", scaling: float = 4.0, targets: str | Sequence[str] | None = None) -> None:
@@ -128,6 +132,7 @@ class LowRankAdapter(HoulsbyAdapter):
     """
 
     name = "low-rank-adapter"
+    paper = "Karimi Mahabadi et al. 2021"
     learning_rate = 2e-2
 
     def __init__(self, rank: int = 1, bottleneck_dim: int = 16, activation: str = "gelu", scaling: float = 1.0, targets: str | Sequence[str] | None = None) -> None:

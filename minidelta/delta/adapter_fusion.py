@@ -41,6 +41,7 @@ class AdapterFusion(Delta):
     """
 
     name = "adapter-fusion"
+    paper = "Pfeiffer et al. 2021"
     default_targets = ("ffn_out",)
     learning_rate = 1e-3
 

@@ -39,6 +39,7 @@ class TaskArithmetic(Delta):
     """
 
     name = "task-arithmetic"
+    paper = "Ilharco et al. 2023"
     default_targets = ()
     learning_rate = 1e-3
 

@@ -33,6 +33,7 @@ class Compacter(HoulsbyAdapter):
     """
 
     name = "compacter"
+    paper = "Karimi Mahabadi et al. 2021"
     learning_rate = 2e-2
 
     def __init__(self, products: int = 4, bottleneck_dim: int = 24, activation: str = "gelu", scaling: float = 1.0, targets: str | Sequence[str] | None = None) -> None:

@@ -37,6 +37,7 @@ class DiffPruning(LinearDelta):
     """
 
     name = "diff-pruning"
+    paper = "Guo et al. 2021"
     default_targets = ("linear",)
     learning_rate = 1e-3
 

@@ -37,6 +37,7 @@ class DID(LinearDelta):
     """
 
     name = "did"
+    paper = "Li et al. 2018"
     default_targets = ("linear",)
     learning_rate = 2e-2
     scaled = False
@@ -74,6 +75,7 @@ class SAID(DID):
     """
 
     name = "said"
+    paper = "Aghajanyan et al. 2021"
     scaled = True
 
 

@@ -40,6 +40,7 @@ class LST(Delta):
     """
 
     name = "lst"
+    paper = "Sung et al. 2022"
     default_targets = ("block_out", "final")
     learning_rate = 2e-2
 

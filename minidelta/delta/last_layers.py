@@ -36,6 +36,7 @@ class LastLayers(Delta):
     """
 
     name = "last-layers"
+    paper = "Lee et al. 2019"
     default_targets = (*PRESETS["linear"], *NORMS)
     learning_rate = 3e-3
 

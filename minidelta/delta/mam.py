@@ -34,6 +34,7 @@ class MAM(Delta):
     """
 
     name = "mam"
+    paper = "He et al. 2022"
     default_targets = ("kv", "ffn_out")
     learning_rate = 5e-3
 

@@ -34,6 +34,7 @@ class Masking(LinearDelta):
     """
 
     name = "masking"
+    paper = "Zhao et al. 2020"
     default_targets = ("linear",)
     learning_rate = 1e-3
 

@@ -36,6 +36,7 @@ class SideTuning(Delta):
     """
 
     name = "side-tuning"
+    paper = "Zhang et al. 2020"
     default_targets = ("embed_out", "final")
     learning_rate = 5e-3
 

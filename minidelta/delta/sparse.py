@@ -37,6 +37,7 @@ class RandomSparse(LinearDelta):
     """
 
     name = "random-sparse"
+    paper = "Bhardwaj et al. 2024"
     default_targets = ("linear",)
     learning_rate = 2e-2
 
@@ -61,6 +62,7 @@ class MagnitudeSparse(RandomSparse):
     """
 
     name = "magnitude-sparse"
+    paper = "Bhardwaj et al. 2024"
 
     def __init__(self, density: float = 0.02, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(density, 0, targets)
@@ -89,6 +91,7 @@ class FISH(LinearDelta):
     """
 
     name = "fish"
+    paper = "Sung et al. 2021"
     default_targets = ("linear",)
     learning_rate = 1e-2
 

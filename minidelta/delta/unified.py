@@ -113,6 +113,7 @@ class Design(Delta):
     """
 
     name = "design"
+    paper = "He et al. 2022"
     default_targets = ("ffn_out",)
     learning_rate = 3e-3
 

@@ -38,6 +38,7 @@ class UniPELT(Delta):
     """
 
     name = "unipelt"
+    paper = "Mao et al. 2022"
     default_targets = ("q_proj", "v_proj", "kv", "ffn_out")
     learning_rate = 1e-2
 

@@ -1,7 +1,7 @@
 """What every delta promises, asked of every method on every shape.
 
-A new family joins by standing in METHODS; what it cannot promise by its nature is listed at the top.
-A method that can do nothing for a shape says why when it is attached, and is asked no more.
+A new family joins by standing in METHODS; what it cannot promise by its nature is listed at the top.  What it refuses, to merge or
+to hang on a shape, is taken from the methods' page (delta/README.md): nothing else is left out.
 """
 
 import copy
@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from minidelta.delta import ADDITION, METHODS, Delta, LNTuning, LoRA, PfeifferAdapter, find_subspace, fingerprint, load_delta, load_head
+from minidelta.delta import METHODS, Delta, fingerprint, load_delta, load_head
+from minidelta.delta.table import example, stored
 from minidelta.errors import DeltaError
 from minidelta.model import Cache
 from minidelta.train import fit
@@ -20,32 +21,23 @@ from tests.delta.tiny import SHAPES, inputs, tiny
 
 NEW_VECTORS = {"prompt-tuning", "spot", "p-tuning", "p-tuning-v2", "prefix", "mam", "unipelt", "ipt"}
 NOT_ZERO_AT_START = NEW_VECTORS | {"adapter-fusion", "side-tuning", "task-arithmetic"}  # families that change the outputs as soon as they are attached
-NOT_MERGEABLE = {method.name for method in ADDITION} - {"ia3"} | {"token-embeddings", "ipt"}
+TABLE = {row["method"]: row for row in stored()}
+MERGES = {method for method, row in TABLE.items() if row["merges"] == "yes"}
 MERGES_FIRST = {"dora", "oft", "masking"}  # reads the weight that it changes: a second one reads what the first has merged
 STEPS = {"masking": 40}  # updates until something is seen; 3 for all others
-CANNOT = {("bitfit", "encoder-decoder"): "this model has none"}  # method and shape -> why
-NEEDS = {  # what a method cannot begin without, for a shape
-    "spot": lambda shape: {"source": torch.randn(20, 16)},
-    "fish": lambda shape: {"loss": lambda model, batch: model(**batch).log_softmax(-1)[..., 7].mean().neg(), "batches": [inputs(shape)]},
-    "ipt": lambda shape: {"subspace": find_subspace([torch.randn(20, 16, generator=torch.Generator().manual_seed(seed)) for seed in range(2)], steps=1)},
-    "task-arithmetic": lambda shape: {"deltas": [moved(LoRA(), shape), moved(LNTuning(), shape)], "weights": [1.0, -0.5]},
-    "adapter-fusion": lambda shape: {"adapters": [moved(PfeifferAdapter(4), shape, seed).detach() for seed in range(3)]},
-}
+CANNOT = [(method, shape) for method in METHODS for shape in SHAPES if TABLE[method][shape] != "yes"]
 
 PAIRS = [(method, shape) for method in METHODS for shape in SHAPES if (method, shape) not in CANNOT]
+WRITERS = [pair for pair in PAIRS if pair[1] != "encoder"]
 everywhere = pytest.mark.parametrize(("method", "shape"), PAIRS)
 once = pytest.mark.parametrize(("method", "shape"), [[pair for pair in PAIRS if pair[0] == method][i % 2] for i, method in enumerate(METHODS)])  # where the shape plays no part
-
-
-def moved(delta: Delta, shape: str, seed: int = 0) -> Delta:
-    """A delta on a model of its own, with other values than in the beginning."""
-    disturb(delta.attach(tiny(shape)), seed)
-    return delta
+mergeable_once = pytest.mark.parametrize(("method", "shape"), [[pair for pair in PAIRS if pair[0] == method][i % 2] for i, method in enumerate(METHODS) if method in MERGES])
 
 
 def build(method: str, shape: str, **settings) -> Delta:
+    """With its defaults; what it begins with belongs to another model of this shape."""
     torch.manual_seed(7)
-    return METHODS[method](**(NEEDS[method](shape) if method in NEEDS else {}), **settings)
+    return example(method, tiny(shape), **settings)
 
 
 def snapshot(model: nn.Module) -> tuple[dict, dict]:
@@ -159,7 +151,7 @@ def test_merge_equals_attached_and_unmerge_is_exact(method, shape):
     disturb(delta)
     before, _ = snapshot(model)
     attached = model(**inputs(shape))
-    if method in NOT_MERGEABLE:
+    if method not in MERGES:
         with pytest.raises(DeltaError, match="cannot be merged"):
             delta.merge()
         return
@@ -202,10 +194,8 @@ def test_save_and_load_are_equal(method, shape, tmp_path):
         load_head(tmp_path, nn.Linear(16, 3))
 
 
-@once
+@mergeable_once
 def test_saved_while_merged_is_the_same_delta(method, shape, tmp_path):
-    if method in NOT_MERGEABLE:
-        pytest.skip("cannot be merged")
     model = tiny(shape)
     delta = build(method, shape).attach(model)
     disturb(delta)
@@ -231,7 +221,7 @@ def test_two_at_once(method, shape):
     second.detach()
     assert same(before, snapshot(model)[0]) and flags == snapshot(model)[1]
     assert torch.equal(outputs, model(**inputs(shape)))
-    if method not in NOT_MERGEABLE | MERGES_FIRST:
+    if method in MERGES - MERGES_FIRST:
         first.attach(model).merge()
         second.attach(model).merge()
         torch.testing.assert_close(model(**inputs(shape)), both, atol=1e-5, rtol=0)
@@ -279,12 +269,10 @@ def test_a_batch_with_padding_equals_each_text_alone(method, shape):
             torch.testing.assert_close(alone[0], together[row, :length], atol=1e-5, rtol=1e-5)
 
 
-@everywhere
+@pytest.mark.parametrize(("method", "shape"), WRITERS)
 @torch.no_grad()
 def test_reading_piece_by_piece_equals_reading_at_once(method, shape):
     """With a cache as in `generate`; GPT's batch is padded on the left."""
-    if shape == "encoder":
-        pytest.skip("an encoder does not write")
     model = tiny(shape)
     disturb(build(method, shape).attach(model))
     batch, cache = inputs(shape), Cache(model.config)
