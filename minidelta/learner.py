@@ -169,7 +169,7 @@ class Learner:
         if example.label is None:
             return IGNORED
         if example.label not in self.task.labels:
-            raise DataError(f"{example.meta.get('source', 'an example')}: the label {example.label!r} is none of the task's: {', '.join(self.task.labels)}.")
+            raise DataError(f"{example.source}: the label {example.label!r} is none of the task's: {', '.join(self.task.labels)}.")
         return self.task.labels.index(example.label)
 
 

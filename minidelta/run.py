@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -109,6 +109,7 @@ def run(
     tune = {"soft": "head"}.get(prompt.tune, prompt.tune) if method == "prompt" else method  # what trains
     if method == "prompt":
         learner: Learner = prompt_learner(model, tokenizer, task, prompt.template, prompt.verbalizer, prompt.tokens, seed=seed)
+        learner.template.check([*task.train, *task.validation, *task.test])  # before anything trains
         if prompt.calibrate:
             calibrate(learner, prompt.calibrate, task.train[:UNLABELLED], seed)
     else:
@@ -279,7 +280,7 @@ def _plain_lines(file: Path | None, text_b: str | None, stream: TextIO) -> tuple
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
     reasons = {number: "the line is blank" if not line.strip() else f"longer than {LONGEST:,} characters" if len(line) > LONGEST else "" for number, line in enumerate(lines, 1)}
-    examples = [Example(line.strip(), text_b) for number, line in enumerate(lines, 1) if not reasons[number]]
+    examples = [Example(line.strip(), text_b, source=f"{name}:{number}") for number, line in enumerate(lines, 1) if not reasons[number]]
     return examples, [Skipped(name, number, reason) for number, reason in reasons.items() if reason]
 
 
@@ -288,7 +289,7 @@ def predict(folder: Path, examples: Iterable[Example], choices: list[str] | None
 
     Args:
         folder: written by `run(out=...)`.
-        examples: text and, where the task has one, text_b.
+        examples: text and, where the task has one, text_b; in meta what a template asks for by {meta:key}.
         choices: of a choice task.
     Returns: for each text its label (or answer, or tags) and, where the task has labels, their probabilities.
     Raises: CheckpointError if the folder is not a run, DataError if a text lacks what the task needs.
@@ -296,7 +297,7 @@ def predict(folder: Path, examples: Iterable[Example], choices: list[str] | None
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; `minidelta run --out {folder}` makes one")
     kept = load_run(folder, load_delta=load_delta, build=lambda *model, **settings: (prompt_learner if "template" in settings else learner_for)(*model, **settings))
-    ready = [read_example(kept.learner.task, example.text, example.text_b, choices) for example in examples]
+    ready = [_as_read(kept.learner, example, choices) for example in examples]
     shares = _probabilities(kept.learner, ready)
     rows = []
     for example, answer, share in zip(ready, kept.predict(ready), shares):
@@ -305,6 +306,13 @@ def predict(folder: Path, examples: Iterable[Example], choices: list[str] | None
         row = {"text": example.text, "text_b": example.text_b, "label": answer}
         rows.append(row | ({"probabilities": share} if share else {}))
     return rows
+
+
+def _as_read(learner: Learner, example: Example, choices: list[str] | None) -> Example:
+    """What the task makes of a text; a template may also ask for what else its record says."""
+    ready = read_example(learner.task, example.text, example.text_b, choices)
+    further = example.meta if hasattr(learner, "template") else {}
+    return replace(ready, meta=further | ready.meta, source=example.source)
 
 
 @torch.no_grad()

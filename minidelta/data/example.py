@@ -16,7 +16,8 @@ class Example:
         meta: what else the record says, under the record's own keys:
             relation: head, tail (character spans `(start, end)` in text);  tagging: tokens, tags;
             extraction: answer, start (character offset in text);  choice: choices;  generation: answer;
-            a record from a file: source ("reviews.jsonl:12").
+            a record of a person's own file: its further columns, as strings.
+        source: where it was read ("reviews.jsonl:12"), for complaints about it.
 
     >>> Example("a fine film", label="positive").target
     'positive'
@@ -28,6 +29,7 @@ class Example:
     text_b: str | None = None
     label: str | int | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    source: str = field(default="an example", repr=False, compare=False)
 
     @property
     def target(self) -> str | int | list[str] | None:

@@ -106,6 +106,7 @@ def from_dataset(data: "datasets.Dataset", columns: Columns = Columns(), name: s
             skipped.append(Skipped(name, row, str(error)))
             continue
         example.meta = {key: value for key, value in record.items() if key not in own and value is not None}
+        example.source = f"{name}:{row}"
         examples.append(example)
     return examples, skipped
 

@@ -63,7 +63,7 @@ def read_examples(path: str | Path, columns: Columns = Columns(), labelled: bool
             `;`.  TSV: a header, no quotes (a `"` is just a character), as GLUE's files have it.
         columns: what the file calls its text, second text and label.
         labelled: False for texts whose label is to be predicted.
-    Returns: the examples (each with meta["source"], "file:line") and the reports, both in the file's order.
+    Returns: the examples (each with its `source`, "file:line") and the reports, both in the file's order.
     Raises: DataError when the file is missing, of an unknown kind, not UTF-8 as a whole, or has no such column.
     """
     path = Path(path)
@@ -80,7 +80,7 @@ def read_examples(path: str | Path, columns: Columns = Columns(), labelled: bool
         except BadRecord as error:
             skipped.append(Skipped(path.name, line, str(error)))
         else:
-            example.meta["source"] = f"{path.name}:{line}"
+            example.source = f"{path.name}:{line}"
             examples.append(example)
     return examples, skipped
 
@@ -90,17 +90,29 @@ def to_example(record: dict[str, Any], columns: Columns = Columns(), labelled: b
 
     >>> to_example({"text": "a fine film", "label": 1})
     Example(text='a fine film', text_b=None, label='1', meta={})
+    >>> to_example({"text": "a fine film", "label": 1, "year": 1999, "tags": []}).meta  # what is no string or number is not kept
+    {'year': '1999'}
     """
     if columns.text not in record:
         raise BadRecord(f"no {columns.text!r}; its keys are {', '.join(map(repr, record)) or 'none'}")
     text = _text(record[columns.text], columns.text)
     second = record.get(columns.text_b)
     text_b = None if second is None else _text(second, columns.text_b)
-    if not labelled:
-        return Example(text, text_b)
-    if columns.label not in record:
+    if labelled and columns.label not in record:
         raise BadRecord(f"no {columns.label!r}; its keys are {', '.join(map(repr, record))}")
-    return Example(text, text_b, label=_label(record[columns.label], columns.label))
+    label = _label(record[columns.label], columns.label) if labelled else None
+    further = {key: _further(value) for key, value in record.items() if key not in (columns.text, columns.text_b, columns.label)}
+    return Example(text, text_b, label, {key: value for key, value in further.items() if key and value})
+
+
+def _further(value: Any) -> str:
+    """The value of a column that is neither text nor label, as a string; "" for what is not kept."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    try:
+        return _text(str(int(value) if isinstance(value, float) and value.is_integer() else value), "")
+    except BadRecord:  # empty, endless or broken: no reason to lose the record, whose text and label are sound
+        return ""
 
 
 def _text(value: Any, name: str) -> str:

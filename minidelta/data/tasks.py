@@ -154,7 +154,7 @@ def _checked(name: str, found: parts.Parts) -> Task:
     test = [example for example in found.test if example.label in labels]
     for example in [*found.validation, *found.test]:
         if example.label not in labels:
-            file, _, line = example.meta.get("source", f"{name}:0").rpartition(":")
+            file, _, line = example.source.rpartition(":")
             skipped.append(Skipped(file, int(line), f"label {example.label!r} does not occur in training"))
     if not test:
         raise DataError(f"{name}: no record is left to hold out for the test part; give more records, or a test file")

@@ -132,5 +132,5 @@ def _cut(example: Example) -> list[str]:
     """The text in five pieces: before, the first entity, between, the second, behind."""
     (a, b), (c, d) = sorted((tuple(example.meta["head"]), tuple(example.meta["tail"])))
     if b > c:
-        raise TaskError(f"{example.meta.get('source', 'an example')}: the two entities of {example.text!r} overlap; mark two separate ones.")
+        raise TaskError(f"{example.source}: the two entities of {example.text!r} overlap; mark two separate ones.")
     return [example.text[:a], example.text[a:b], example.text[b:c], example.text[c:d], example.text[d:]]

@@ -30,7 +30,7 @@ class Tagger(Learner):
         """The words' pieces in a row, and for each word the position that speaks for it (None where it was cut off)."""
         words, tags = example.meta["tokens"], example.meta.get("tags")
         if tags is not None and (len(tags) != len(words) or not set(tags) <= set(self.task.labels)):
-            raise DataError(f"{example.meta.get('source', 'an example')}: {len(tags)} tags for {len(words)} words, or a tag that is none of {', '.join(self.task.labels)}.")
+            raise DataError(f"{example.source}: {len(tags)} tags for {len(words)} words, or a tag that is none of {', '.join(self.task.labels)}.")
         item = self.wrap([piece for word in pieces for piece in word])
         places, labels, position = [], [IGNORED] * len(item["ids"]), item["start"]
         for number, word in enumerate(pieces):

@@ -78,7 +78,7 @@ def emptied(example: Example, text: str) -> Example:
     >>> emptied(Example("Ada sang.", "Who?", "yes", {"head": [0, 3]}), "N/A")
     Example(text='N/A', text_b='N/A', label=None, meta={'head': [0, 3]})
     """
-    spans = {key: [0, len(text)] for key in ("head", "tail") if key in example.meta}
+    spans = {key: [0, len(text)] for key in ("head", "tail") if isinstance(example.meta.get(key), (list, tuple))}
     return replace(example, text=text, text_b=None if example.text_b is None else text, label=None, meta=example.meta | spans)
 
 
@@ -94,6 +94,6 @@ def random_texts(examples: Sequence[Example], count: int, seed: int) -> list[Exa
     for _ in range(count):
         like = rng.choice(examples)
         text, text_b = drawn(len(like.text.split())), like.text_b and drawn(len(like.text_b.split()))
-        spans = {key: [0, len(text.split()[0])] for key in ("head", "tail") if key in like.meta}
+        spans = {key: [0, len(text.split()[0])] for key in ("head", "tail") if isinstance(like.meta.get(key), (list, tuple))}
         found.append(replace(like, text=text, text_b=text_b, label=None, meta=like.meta | spans))
     return found

@@ -150,7 +150,7 @@ class Renderer:
             kind = 1 if part.kind == "sep" and self.shape == "encoder" else kind
         tokens, origin, soft, types = tokens + last, origin + [ADDED] * len(last), soft + [-1] * len(last), types + [kind] * len(last)
         if not tokens:
-            raise PromptError(f"{example.meta.get('source', 'an example')}: nothing is left to read in {self.template.source!r}; its texts are empty.")
+            raise PromptError(f"{example.source}: nothing is left to read in {self.template.source!r}; its texts are empty.")
         rendered = Rendered(tokens, types, origin, soft, masks, cut=cut)
         if self.shape == "decoder":
             rendered.masks = [[len(tokens) - 1]]
@@ -167,7 +167,7 @@ class Renderer:
         room = self.room - fixed
         if room < 0:
             hint = "mark a text with |shorten, so that it may be cut" if not places else "shorten the template"
-            raise PromptError(f"{example.meta.get('source', 'an example')}: {fixed} tokens may not be cut and the model reads {self.room}; {hint}: {self.template.source}")
+            raise PromptError(f"{example.source}: {fixed} tokens may not be cut and the model reads {self.room}; {hint}: {self.template.source}")
         limit, cut = fair_limit([len(pieces[place]) for place in places], room), {}
         for place in places:
             piece, side = pieces[place], self.parts[place].shorten

@@ -11,7 +11,7 @@ The whole language:
     argument  :=  a quoted string "..." with \\" and \\\\ inside, or letters up to the next | or }
 
     {text_a} {text_b}          the two texts of an example
-    {meta:key}                 what an example's record says under a key; a list is joined by " ; "
+    {meta:key}                 what an example's record says under a key (a further column of your file); a list is joined by " ; "
     {head} {tail}              the two entities of a relation example
     {mask} {mask:3}            the place that the model fills, of one token or of three
     {sep}                      the model's separator: [SEP] of BERT, a line break for the others
@@ -30,7 +30,7 @@ OpenPrompt (Ding et al. 2022) writes {"placeholder": "text_a", "shortenable": Tr
 
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -103,9 +103,10 @@ class Part:
             return example.text
         found = example.text_b if self.kind == "text_b" else example.meta.get(self.value if self.kind == "meta" else self.kind)
         if found is None:
-            known = [name for name, value in (("text_b", example.text_b), *((f"meta:{key}", value) for key, value in example.meta.items())) if value is not None]
-            raise PromptError(f"{example.meta.get('source', 'an example')}: the template asks for {self}, and the example has only {', '.join(['text_a', *known])}.")
-        if self.kind in ("head", "tail"):
+            asked = self.kind + (f":{self.value}" if self.value else "")
+            known = ["text_a", *["text_b"] * (example.text_b is not None), *(f"meta:{key}" for key, value in example.meta.items() if value is not None)]
+            raise PromptError(f"{example.source}: the template asks for {{{asked}}}, which this record lacks. {near_misses(asked, known)}")
+        if self.kind in ("head", "tail") and not isinstance(found, str):  # a span; a record of one's own may give the name itself
             return example.text[slice(*found)]
         return " ; ".join(map(str, found)) if isinstance(found, (list, tuple)) else str(found)
 
@@ -176,6 +177,13 @@ class Template:
         if len(self.masks) != 1:
             raise PromptError(f"The template {self.source!r} has {len(self.masks)} gaps, and an answer in several tokens needs exactly one {{mask}}.")
         return Template("".join(str(replace(part, count=count) if part.kind == "mask" else part) for part in self.parts), self.name, self.seen)
+
+    def check(self, examples: Iterable[Example]) -> None:
+        """Raises: PromptError for the first example that lacks a text that the template asks for."""
+        for example in examples:
+            for part in self.parts:
+                if part.kind in TEXTS:
+                    part.raw(example)
 
     def fill(self, example: Example, *answers: str) -> str:
         """The text that a person would read, with answers in the gaps; without answers the gaps read [MASK]."""

@@ -7,6 +7,7 @@ import pytest
 from minidelta import cli, run
 from minidelta.data import Example
 from tests.cli.test_run import CONTRACT, answer
+from tests.cli.test_words import mistake
 
 ASK = "{text_a|shorten} it was {mask}"
 WORDS = "neg=bad,dull;pos=good,fine"
@@ -59,6 +60,31 @@ def test_files_of_templates_and_calibration(folders, reviews, tmp_path, capsys):
     for kind in ("contextual", "domain", "pmi", "batch"):
         result = go(capsys, folders, reviews, "bert", tmp_path / kind, *common, f"{tmp_path / 'mine.txt'}#was", "--calibrate", kind)
         assert result["calibrate"] == kind and len(json.loads((tmp_path / kind / "run.json").read_text(encoding="utf-8"))["learner"]["prior"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_template_asks_for_further_columns(kind, folders, tmp_path, capsys):
+    def written(name, domains, key="domain"):
+        rows = [{"text": f"the film was {('good', 'bad')[i % 2]} {i}", "label": ("pos", "neg")[i % 2], key: domain} for i, domain in enumerate(domains)]
+        lines = [json.dumps(row) for row in rows] if kind == "jsonl" else [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+        (tmp_path / f"{name}.{kind}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return tmp_path / f"{name}.{kind}"
+
+    out, template = tmp_path / "kept", "{meta:domain}: {text_a|shorten} it was {mask}"
+    mine = written("mine", ["film", "meal"] * 20)
+    words = ("run", "--model", folders["bert"], "--task", mine, "--method", "prompt", "--template", template, "--verbalizer", WORDS, "--steps", 2, "--no-from-scratch")
+    answer(capsys, *words, "--calibrate", "contextual", "--out", out)
+    rows, _ = answer(capsys, "predict", "--run", out, "--file", written("new", ["film", "meal", "book"]))
+    assert [row["label"] in ("pos", "neg") for row in rows] == [True] * 3
+    same = [row["probabilities"] for row in answer(capsys, "predict", "--run", out, "--file", mine)[0][:1]]
+    assert same == [answer(capsys, "predict", "--run", out, "--file", written("first", ["film"]))[0][0]["probabilities"]]
+
+    lacks = "asks for {meta:domain}, which this record lacks"
+    assert f"an example: the template {lacks}. Known: text_a." in mistake(capsys, "predict", "--run", str(out), "the film was good")
+    assert f":1: the template {lacks}. Did you mean meta:domian?" in mistake(capsys, "predict", "--run", str(out), "--file", str(written("odd", ["film"], "domian"))).replace(":2:", ":1:")
+    hole = written("mine", [""] + ["film"] * 40)  # found before anything trains, whichever part the record is in
+    assert cli.main([*map(str, words), "--json"]) == 2
+    assert f"{hole.name}:{1 if kind == 'jsonl' else 2}: the template {lacks}" in capsys.readouterr().err
 
 
 def test_choices_are_answered_in_words(folders, tmp_path, capsys):

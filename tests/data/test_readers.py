@@ -18,10 +18,21 @@ def test_json_lines(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"text": " fine ", "label": "yes"}\n{"text": "bad", "text_b": "worse", "label": 0, "more": []}\n')
     examples, skipped = read_examples(path)
     assert [(e.text, e.text_b, e.label, e.meta) for e in examples] == [
-        ("fine", None, "yes", {"source": "a.jsonl:1"}),
-        ("bad", "worse", "0", {"source": "a.jsonl:2"}),
+        ("fine", None, "yes", {}),
+        ("bad", "worse", "0", {}),
     ]
-    assert skipped == []
+    assert [e.source for e in examples] == ["a.jsonl:1", "a.jsonl:2"] and skipped == []
+
+
+def test_further_columns_are_kept_as_strings(tmp_path):
+    record = {"text": "a", "label": 1, "domain": " sport ", "year": 1999, "share": 0.5, "whole": 3.0, "source": "paper", "head": "Ada"}
+    lost = {"text_b": None, "list": ["a"], "object": {}, "flag": True, "none": None, "blank": " ", "": "b", "nan": float("nan"), "inf": float("inf"), "half": "\ud800", "long": "x" * (LONGEST + 1)}
+    kept = {"domain": "sport", "year": "1999", "share": "0.5", "whole": "3", "source": "paper", "head": "Ada"}
+    for labelled in (True, False):
+        examples, skipped = read_examples(write(tmp_path / "a.jsonl", json.dumps(record | lost)), labelled=labelled)
+        assert [(e.meta, e.source) for e in examples] == [(kept, "a.jsonl:1")] and not skipped
+    examples, _ = read_examples(write(tmp_path / "a.csv", "review,stars,text,domain\nfine,5,x,sport\nbad,1,y,\n"), Columns("review", label="stars"))
+    assert [e.meta for e in examples] == [{"text": "x", "domain": "sport"}, {"text": "y"}]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +71,7 @@ def test_json_lines(tmp_path):
 def test_a_bad_record_is_told_with_its_line_and_costs_no_other(tmp_path, line, reason):
     good = b'{"text": "a", "label": "x"}'
     examples, skipped = read_examples(write(tmp_path / "a.jsonl", good + b"\n" + line + b"\n" + good))
-    assert [e.meta["source"] for e in examples] == ["a.jsonl:1", "a.jsonl:3"]
+    assert [e.source for e in examples] == ["a.jsonl:1", "a.jsonl:3"]
     assert [s.line for s in skipped] == [2] and str(skipped[0]).startswith("a.jsonl:2: ") and reason in skipped[0].reason
 
 
@@ -79,7 +90,7 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path):
 def test_csv_with_everything_a_spreadsheet_writes(tmp_path):
     text = 'id,label,text\n1,pos,"He said ""fine"", twice"\n2,neg,"over\ntwo lines"\n\n3,neg\n4,pos,a,b\n5,pos,last\n'
     examples, skipped = read_examples(write(tmp_path / "a.csv", text))
-    assert [(e.text, e.label, e.meta["source"]) for e in examples] == [
+    assert [(e.text, e.label, e.source) for e in examples] == [
         ('He said "fine", twice', "pos", "a.csv:2"),
         ("over\ntwo lines", "neg", "a.csv:3"),
         ("last", "pos", "a.csv:8"),

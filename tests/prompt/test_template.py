@@ -134,10 +134,10 @@ def test_filling_the_gaps():
 
 
 def test_a_missing_text_says_what_there_is():
-    with pytest.raises(PromptError, match=r"the template asks for \{text_b\}, and the example has only text_a, meta:title"):
+    with pytest.raises(PromptError, match=r"^an example: the template asks for \{text_b\}, which this record lacks. Did you mean text_a\? Known: text_a, meta:title.$"):
         Template("{text_b} {mask}").fill(Example("a", meta={"title": "b"}))
-    with pytest.raises(PromptError, match="mine.jsonl:3: the template asks for {meta:x}"):
-        Template("{meta:x}").fill(Example("a", meta={"source": "mine.jsonl:3"}))
+    with pytest.raises(PromptError, match=r"^mine.jsonl:3: the template asks for \{meta:titel\}, which this record lacks. Did you mean meta:title\?"):
+        Template("{meta:titel|lower} {mask}").check([Example("a", meta={"titel": "b"}), Example("a", meta={"title": "b"}, source="mine.jsonl:3")])
 
 
 def test_several_templates_in_a_file(tmp_path):
