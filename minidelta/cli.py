@@ -36,6 +36,7 @@ EXAMPLES = {
   minidelta run --model t5-micro --task translation --method lora --out runs/french --json
   minidelta run --model bert-micro --task sentiment --method prompt --shots 16
   minidelta run --model gpt-micro --task reviews.csv --method prompt --tune none --template '{text_a|shorten} It was {mask}' --verbalizer 'bad=bad,awful;fine=good'
+  minidelta run --model bert-micro --task sentiment --method prompt --shots 16 --search lm-bff --out runs/found
 
 A file holds `text`, optional `text_b`, and `label`, as JSON lines, CSV or TSV; a folder holds train, validation
 and test files.  What cannot be used is told with file and line; --strict stops there.
@@ -140,7 +141,7 @@ def _run(options: argparse.Namespace) -> int:
     result = run.run(
         options.model, task, options.method,
         shots=options.shots, seed=options.seed, steps=options.steps, lr=options.lr, batch_size=options.batch_size,
-        representation=options.representation, prompt=run.Prompt(options.template, options.verbalizer, options.tokens, options.tune, options.calibrate), columns=columns, out=options.out, from_scratch=options.from_scratch,
+        representation=options.representation, prompt=run.Prompt(options.template, options.verbalizer, options.tokens, options.tune, options.calibrate, options.search, options.writer), columns=columns, out=options.out, from_scratch=options.from_scratch,
     )  # fmt: skip
     result["task"] = options.task
     _answer(options, result, run.report(result))
@@ -246,6 +247,8 @@ def _parser() -> _Parser:
     run.add_argument("--tokens", metavar="W", help="how label words of several tokens count: strict (default), first, mean, max, product, span; knowledge: more words from the lexicon; vectors or prototypes: in place of words")
     run.add_argument("--tune", default="full", metavar="X", help="what of a prompt trains: full (default), soft, none (zero-shot), or a delta such as lora")
     run.add_argument("--calibrate", metavar="C", help="take off what a prompt prefers by itself: contextual, domain, pmi or batch")
+    run.add_argument("--search", metavar="S", help="search the template with the training examples, validation chooses: lm-bff, paraphrase, autoprompt or policy; the one given competes")
+    run.add_argument("--writer", metavar="M", help="the T5 that writes for lm-bff and paraphrase (default: the model if it is one, else t5-micro)")
     run.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")
     run.add_argument("--from-scratch", action=argparse.BooleanOptionalAction, help="also train the same model from random weights (default: for your own data)")
     run.add_argument("--strict", action="store_true", help="stop at the first record that cannot be used")

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import torch
 import torch.nn.functional as F
 
-from minidelta.data import Columns, Example, Skipped, Task, read_examples
+from minidelta.data import Columns, Example, Skipped, Task, at_most, read_examples
 from minidelta.data.baselines import NO_BAG, bag_of_words, majority
 from minidelta.data.readers import ENDINGS, LONGEST
 from minidelta.delta import METHODS, Delta, load_delta
@@ -28,12 +28,15 @@ from minidelta.hub import load_model, load_tokenizer
 from minidelta.learner import Learner
 from minidelta.model import Transformer
 from minidelta.prompt.calibrate import calibrate
+from minidelta.prompt.candidates import candidates
 from minidelta.prompt.learners import UNLABELLED, prompt_learner
+from minidelta.prompt.search import Ranked
 from minidelta.train import History
 
 FISH_EXAMPLES = 64  # for choosing weights
 TUNES = ("full", "soft", "none")  # what of a prompt trains, beside the deltas
-TOLD = 10  # skipped records that are printed one by one
+SEARCHED, JUDGES = 16, 64  # examples of each label that templates are searched on (as many as LM-BFF has), and that choose among them
+TOLD = 10  # skipped records, or candidates of a search, that are printed one by one
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Prompt:
     template, verbalizer, tokens: as of `prompt_learner`.
     tune: "full" (every parameter), "soft" (soft tokens and label vectors alone), "none" (zero-shot), or the name of a delta.
     calibrate: a kind of calibration (`prompt/calibrate.py`), estimated on training texts before anything trains; None: none.
+    search, writer: how the template is searched (`prompt/candidates.py`), and the T5 that writes; None: it is taken as it is.
     """
 
     template: str | None = None
@@ -50,6 +54,8 @@ class Prompt:
     tokens: str | None = None
     tune: str = "full"
     calibrate: str | None = None
+    search: str | None = None
+    writer: str | None = None
 
     def check(self, method: str) -> None:
         """Raises: ConfigError for settings of a prompt with another method, or a `tune` that does not exist."""
@@ -58,6 +64,10 @@ class Prompt:
             raise ConfigError(f"{' and '.join(given)} belong{'s' * (len(given) == 1)} to the method prompt, and the method is {method}; add --method prompt, or leave {'it' if len(given) == 1 else 'them'} out.")
         if self.tune not in (*TUNES, *METHODS):
             raise ConfigError(f"a prompt cannot tune {self.tune!r}. {near_misses(self.tune, [*TUNES, *METHODS])}")
+        if self.writer and self.search not in ("lm-bff", "paraphrase"):
+            raise ConfigError("a writer belongs to the searches lm-bff and paraphrase; add --search, or leave it out.")
+        if self.search and self.tune == "soft" and self.tokens not in ("vectors", "prototypes"):
+            raise ConfigError("a searched template has no soft tokens to tune; choose another --tune, or no --search.")
 
 
 def run(
@@ -107,8 +117,13 @@ def run(
 
     model, tokenizer = load_model(model_name), load_tokenizer(model_name)
     tune = {"soft": "head"}.get(prompt.tune, prompt.tune) if method == "prompt" else method  # what trains
+    found: Ranked = []
     if method == "prompt":
-        learner: Learner = prompt_learner(model, tokenizer, task, prompt.template, prompt.verbalizer, prompt.tokens, seed=seed)
+        if prompt.search:
+            few = replace(task, train=at_most(task.train, SEARCHED, seed), validation=at_most(task.validation, JUDGES, seed))
+            found = candidates(prompt.search, model, tokenizer, few, prompt.template, prompt.verbalizer, prompt.tokens, prompt.writer, seed)
+        template = found[0][1] if found else prompt.template
+        learner: Learner = prompt_learner(model, tokenizer, task, template, prompt.verbalizer, prompt.tokens, seed=seed)
         learner.template.check([*task.train, *task.validation, *task.test])  # before anything trains
         if prompt.calibrate:
             calibrate(learner, prompt.calibrate, task.train[:UNLABELLED], seed)
@@ -130,6 +145,8 @@ def run(
     }  # fmt: skip
     if method == "prompt":
         answer |= {"template": learner.template.source, "verbalizer": learner.verbalizer.settings(), "tune": prompt.tune, "calibrate": prompt.calibrate, "warnings": learner.lint()}
+    if found:
+        answer |= {"search": prompt.search, "judges": len(few.validation), "candidates": [{"score": score, "template": template.source} for score, template in found]}
 
     def keep() -> None:
         if out:
@@ -218,6 +235,11 @@ def report(result: dict[str, Any]) -> str:
     lines += [f"  {name:{width}}  {score:.3f}" for name, score in rows]
     share = result["trainable"] / result["total"]
     lines.append(f"{result['trainable']:,} of {result['total']:,} parameters trained ({share:.2%}) in {result['steps']:,} steps, {result['seconds']:.0f} s on {result['device']}")
+    if "candidates" in result:
+        lines.append(f"search {result['search']}: accuracy on {result['judges']:,} validation examples, before anything trains")
+        lines += [f"  {row['score']:.3f}  {row['template']}" for row in result["candidates"][:TOLD]]
+        if len(result["candidates"]) > TOLD:
+            lines.append(f"  ... and {len(result['candidates']) - TOLD} more (--json tells all)")
     if "template" in result:
         lines.append(f"template: {result['template']}")
         lines += [f"  note: {warning}" for warning in result["warnings"]]

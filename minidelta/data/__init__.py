@@ -1,9 +1,9 @@
 """From raw records to examples: built-in tasks, a person's own files, data sets of the hub; few shots; baselines."""
 
 from minidelta.data.example import Example
-from minidelta.data.fewshot import few_shot
+from minidelta.data.fewshot import at_most, few_shot
 from minidelta.data.huggingface import from_dataset, to_dataset
 from minidelta.data.readers import Columns, Skipped, read_examples
 from minidelta.data.tasks import Task, load_task
 
-__all__ = ["Columns", "Example", "Skipped", "Task", "few_shot", "from_dataset", "load_task", "read_examples", "to_dataset"]
+__all__ = ["Columns", "Example", "Skipped", "Task", "at_most", "few_shot", "from_dataset", "load_task", "read_examples", "to_dataset"]

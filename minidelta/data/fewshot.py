@@ -42,3 +42,12 @@ def few_shot(examples: list[Example], k: int, seed: int = 0) -> list[Example]:
         drawn += members[:k]
     random.Random(f"{seed} order").shuffle(drawn)
     return drawn
+
+
+def at_most(examples: list[Example], k: int, seed: int = 0) -> list[Example]:
+    """K per class where there are as many, else all of the class: a validation part as small as the training part."""
+    kept = []
+    for label in sorted({str(example.label) if isinstance(example.label, str) else "" for example in examples}):
+        members = [example for example in examples if not label or example.label == label]
+        kept += few_shot(members, min(k, len(members)), seed)
+    return kept

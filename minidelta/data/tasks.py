@@ -13,7 +13,7 @@ from typing import Any
 from minidelta import world
 from minidelta.data import huggingface, parts
 from minidelta.data.example import Example
-from minidelta.data.fewshot import few_shot
+from minidelta.data.fewshot import at_most, few_shot
 from minidelta.data.readers import ENDINGS, Columns, Skipped
 from minidelta.errors import DataError, TaskError, near_misses
 
@@ -96,7 +96,7 @@ def load_task(
         raise DataError(f"{task.skipped[0]} ({len(task.skipped)} unusable in all; strict reading stops here)")
     if shots is not None:
         train = few_shot(task.train, shots, seed)
-        task = replace(task, train=train, validation=_at_most(task.validation, shots, seed))
+        task = replace(task, train=train, validation=at_most(task.validation, shots, seed))
     return task
 
 
@@ -174,12 +174,3 @@ def order_labels(labels: set[str]) -> tuple[str, ...]:
     if all(label.removeprefix("-").isdecimal() for label in labels):
         return tuple(sorted(labels, key=int))
     return tuple(sorted(labels))
-
-
-def _at_most(examples: list[Example], k: int, seed: int) -> list[Example]:
-    """K per class where there are as many, else all of the class: a validation part as small as the training part."""
-    kept = []
-    for label in sorted({str(example.label) if isinstance(example.label, str) else "" for example in examples}):
-        members = [example for example in examples if not label or example.label == label]
-        kept += few_shot(members, min(k, len(members)), seed)
-    return kept

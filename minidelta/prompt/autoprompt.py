@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from minidelta.data import Example
 from minidelta.errors import PromptError
+from minidelta.progress import progress
 from minidelta.prompt.expand import name, whole_words
 from minidelta.prompt.learner import PromptLearner
 from minidelta.prompt.search import agreement
@@ -60,6 +61,7 @@ def triggers(words: Sequence[str], before: str = "{text_a|shorten}", after: str 
 def autoprompt(
     ask: Callable[[Template], PromptLearner],
     examples: Sequence[Example],
+    candidates: Sequence[str] | None = None,
     count: int = 3,
     steps: int = 30,
     k: int = 10,
@@ -67,21 +69,20 @@ def autoprompt(
     seed: int = 0,
     before: str = "{text_a|shorten}",
     after: str = "{mask}",
-    avoid: Sequence[str] = (),
 ) -> Found:
     """Search trigger words.
 
     Args:
         ask: template -> learner with a frozen model; see `search.asking`.
         examples: labelled.
+        candidates: the words it chooses from, without the label words; default all whole words of the vocabulary.
         count: n, trigger words; they start as random words (the paper: all as [MASK]).
         steps: swaps tried, one place after the other.
-        k: candidates tried in each step.
+        k: words tried in each step.
         batch: examples that a swap is tried on.
         seed: of start words and batches.
         before, after: what stands around the triggers.
-        avoid: words that may not be taken; the label words are avoided anyway.
-    Raises: PromptError without triggers or examples, or where words stand right beside the triggers.
+    Raises: PromptError without triggers, examples or words, or where words stand right beside the triggers.
 
     >>> from minidelta.data import load_task
     >>> from minidelta.hub import load_model, load_tokenizer
@@ -96,12 +97,14 @@ def autoprompt(
     rng = random.Random(seed)
     start = ask(triggers(["x"] * count, before, after))
     model, tokenizer = start.model, start.tokenizer
-    avoided = {word.lower() for word in [*avoid, *getattr(start.verbalizer, "flat", [])]}
-    known = [token for token in whole_words(tokenizer, letters=1) if name(tokenizer, token).lower() not in avoided]
+    avoided = {word.lower() for word in getattr(start.verbalizer, "flat", [])}
+    known = [token for token in whole_words(tokenizer, letters=1) if name(tokenizer, token).lower() not in avoided and (candidates is None or name(tokenizer, token) in candidates)]
+    if len(known) < count:
+        raise PromptError(f"AutoPrompt needs {count} words to begin with, and only {len(known)} of the candidates are one token of this tokenizer and no label word; give other words.")
     words = [name(tokenizer, token) for token in rng.sample(known, count)]
     table = model.token_embedding.weight.detach()[known].float()  # [W,D]
     best = Found(triggers(words, before, after), -float("inf"))
-    for step in range(steps):
+    for step in progress(range(steps), description="AutoPrompt", unit="swap"):
         some = rng.sample(list(examples), min(batch, len(examples)))
         learner, place = ask(triggers(words, before, after)), step % count
         gradient = trigger_gradient(learner, some, words)[place]  # [D] of log p

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from minidelta.data import Example
 from minidelta.errors import PromptError
+from minidelta.progress import progress
 from minidelta.prompt.autoprompt import Found, triggers
 from minidelta.prompt.expand import name, whole_words
 from minidelta.prompt.learner import PromptLearner
@@ -43,7 +44,7 @@ def policy_search(
     Args:
         ask: template -> learner with a frozen model; see `search.asking`.
         examples: labelled.
-        candidates: the words it chooses from; default the 100 commonest whole words of the examples.
+        candidates: the words it chooses from, without the label words; default the 100 commonest whole words of the examples.
         count: n, words of the prompt.
         steps, samples: updates, and prompts drawn for each.
         lr: of Adam on theta.
@@ -64,12 +65,15 @@ def policy_search(
     if count < 1 or samples < 2 or not examples:
         raise PromptError(f"A policy needs at least one word, two samples a step and one labelled example; got {count}, {samples} and {len(examples)}.")
     first = ask(triggers(["x"] * count, before, after))
-    words = list(candidates or common_words(first.tokenizer, examples, avoid=getattr(first.verbalizer, "flat", [])))
+    avoided = {word.lower() for word in getattr(first.verbalizer, "flat", [])}
+    words = [word for word in candidates or common_words(first.tokenizer, examples, avoid=avoided) if word.lower() not in avoided]
+    if not words:
+        raise PromptError("All candidates are label words; give others.")
     rng, chance = random.Random(seed), torch.Generator().manual_seed(seed)
     theta = torch.zeros(count, len(words), requires_grad=True)
     moves = torch.optim.Adam([theta], lr=lr)
     best = Found(triggers(words[:1] * count, before, after), -float("inf"))
-    for step in range(steps):
+    for step in progress(range(steps), description="policy", unit="step"):
         some = rng.sample(list(examples), min(batch, len(examples)))
         drawn = torch.multinomial(theta.detach().softmax(-1), samples, replacement=True, generator=chance).T  # [samples,n]
         prompts = [triggers([words[i] for i in row], before, after) for row in drawn.tolist()]

@@ -87,6 +87,22 @@ def test_a_template_asks_for_further_columns(kind, folders, tmp_path, capsys):
     assert f"{hole.name}:{1 if kind == 'jsonl' else 2}: the template {lacks}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("family", "search"), [("bert", "autoprompt"), ("gpt", "policy"), ("t5", "lm-bff"), ("bert", "paraphrase")])
+def test_a_searched_template_is_kept_as_any_other(family, search, folders, reviews, tmp_path, capsys):
+    written = "{text_a|shorten} it was the {mask} ." if search != "policy" else "{text_a|shorten} it was the {mask}"
+    writer = ("--writer", folders["t5"]) if search == "paraphrase" else ()
+    result = go(capsys, folders, reviews, family, tmp_path / "kept", "--template", written, "--verbalizer", WORDS, "--shots", 3, "--search", search, "--tune", "none", *writer)
+    scores, templates = zip(*((row["score"], row["template"]) for row in result["candidates"]))
+    assert written in templates and len(templates) == len(set(templates)) > 1, "what was written competes"
+    assert list(scores) == sorted(scores, reverse=True) and result["judges"] == 6 and result["search"] == search
+    assert all(template.startswith("{text_a|shorten") and template.count("{mask}") == 1 for template in templates)
+    kept = json.loads((tmp_path / "kept" / "run.json").read_text(encoding="utf-8"))
+    assert kept["learner"]["template"] == result["template"] == templates[0]
+    assert "label" in answer(capsys, "predict", "--run", tmp_path / "kept", "the film was good")[0]
+    report = run.report(result).splitlines()
+    assert f"search {search}: accuracy on 6 validation examples, before anything trains" in report and f"  {scores[0]:.3f}  {templates[0]}" in report
+
+
 def test_choices_are_answered_in_words(folders, tmp_path, capsys):
     out = tmp_path / "kept"
     result, _ = answer(capsys, "run", "--model", folders["gpt"], "--task", "analogy", "--method", "prompt", "--shots", 2, "--steps", 1, "--out", out)
@@ -113,6 +129,13 @@ def test_choices_are_answered_in_words(folders, tmp_path, capsys):
         ({"--tune": "half"}, "cannot tune 'half'"),
         ({"--tune": "soft"}, "Nothing to train"),
         ({"--calibrate": "bath"}, "Did you mean batch"),
+        ({"--search": "lmbff"}, "Did you mean lm-bff"),
+        ({"--search": "policy", "--tune": "soft"}, "no soft tokens to tune"),
+        ({"--search": "policy", "--writer": "t5-nano"}, "a writer belongs to the searches"),
+        ({"--search": "lm-bff", "--writer": "bert-nano"}, "take a T5"),
+        ({"--search": "policy", "--template": "{text_a} {soft} {mask}"}, "no soft tokens, and this one is"),
+        ({"--search": "autoprompt", "--verbalizer": None, "--tokens": "span"}, "AutoPrompt follows the gradient at one mask"),
+        ({"--search": "lm-bff", "--task": "analogy", "--verbalizer": None}, "take a task of labels"),
         ({"--representation": "cls"}, "belongs to a head"),
         ({"--method": "full"}, "template and verbalizer belong to the method prompt"),
         ({"--task": "translation"}, "no labels"),
@@ -121,8 +144,8 @@ def test_choices_are_answered_in_words(folders, tmp_path, capsys):
 )
 def test_a_mistake_is_one_line(change, message, folders, reviews, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = {"--model": str(folders["bert"]), "--task": str(reviews), "--method": "prompt", "--template": ASK, "--verbalizer": WORDS, "--steps": "2", "--no-from-scratch": None} | change
-    code = cli.main(["run", *(word for pair in words.items() for word in pair if word is not None)])
+    words = {"--model": str(folders["bert"]), "--task": str(reviews), "--method": "prompt", "--template": ASK, "--verbalizer": WORDS, "--steps": "2"} | change
+    code = cli.main(["run", "--no-from-scratch", *(word for pair in words.items() if pair[1] is not None for word in pair)])
     out, error = capsys.readouterr()
     assert (code, out) == (2, "") and "Traceback" not in error
     assert message in next(line for line in error.splitlines() if line.startswith("minidelta: "))

@@ -68,6 +68,14 @@ def test_a_paraphrase_changes_one_or_two_words():
     found = paraphrase(old, model("t5"), tokenizer("t5"), task().train[:3], ["good"] * 3, beams=2, longest=2)
     assert found and all(template != old and template.masks and [part.kind for part in template.parts][0] == "text_a" for _, template in found)
     assert [score for score, _ in found] == sorted((score for score, _ in found), reverse=True)
+    with pytest.raises(PromptError, match="take a T5"):
+        paraphrase(old, model("bert"), tokenizer("bert"), task().train[:1], ["good"])
+
+
+def test_what_stands_before_the_gaps_is_one_s_own_choice():
+    some = [Example(f"the {noun} was good", label="positive", meta={"domain": noun}) for noun in ("film", "book")]
+    found = generate_templates(model("t5"), tokenizer("t5"), some, WORDS, beams=2, longest=2, before="{meta:domain} : {text_a|shorten}")
+    assert found and all(template.source.startswith("{meta:domain} : {text_a|shorten} ") for _, template in found)
 
 
 def test_mining_counts_what_stands_between():
@@ -121,6 +129,10 @@ def test_autoprompt_climbs_on_its_examples(family):
     words = found.template.words.split()
     assert len(words) == 2 and not {"good", "bad"} & set(words)
     assert found.template == autoprompt(asked, task().train, count=2, steps=4, k=4).template
+    few = autoprompt(asked, task().train, candidates=["it", "was", "good"], count=2, steps=2, k=4)
+    assert set(few.template.words.split()) <= {"it", "was"}, "never a label word"
+    with pytest.raises(PromptError, match="only 1 of the candidates"):
+        autoprompt(asked, task().train, candidates=["it", "good"], count=2)
     with pytest.raises(PromptError, match="at least one trigger"):
         autoprompt(asked, task().train, count=0)
     with pytest.raises(PromptError, match="between two parts in braces"):
@@ -151,6 +163,8 @@ def test_a_policy_finds_the_words_that_the_model_was_trained_with():
     others = [reward(asked(triggers([a, b])), task().train) for a in ("topic", "science") for b in ("topic", "science")]
     assert found.score >= max(others) and found.score == pytest.approx(reward(asked(found.template), task().train), abs=1e-5)
     assert [score for _, score, _ in found.history] == sorted(score for _, score, _ in found.history)
+    with pytest.raises(PromptError, match="All candidates are label words"):
+        policy_search(asked, task().train, candidates=["good", "Bad"])
     with pytest.raises(PromptError, match="two samples a step"):
         policy_search(asked, task().train, samples=1)
 
