@@ -247,7 +247,7 @@ def _parser() -> _Parser:
     run.add_argument("--tokens", metavar="W", help="how label words of several tokens count: strict (default), first, mean, max, product, span; knowledge: more words from the lexicon; vectors or prototypes: in place of words")
     run.add_argument("--tune", default="full", metavar="X", help="what of a prompt trains: full (default), soft, none (zero-shot), or a delta such as lora")
     run.add_argument("--calibrate", metavar="C", help="take off what a prompt prefers by itself: contextual, domain, pmi or batch")
-    run.add_argument("--search", metavar="S", help="search the template with the training examples, validation chooses: lm-bff, paraphrase, autoprompt or policy; the one given competes")
+    run.add_argument("--search", metavar="S", help="look for a better template, validation examples decide: choose (among those of a file, or built in), lm-bff, paraphrase, autoprompt or policy")
     run.add_argument("--writer", metavar="M", help="the T5 that writes for lm-bff and paraphrase (default: the model if it is one, else t5-micro)")
     run.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")
     run.add_argument("--from-scratch", action=argparse.BooleanOptionalAction, help="also train the same model from random weights (default: for your own data)")

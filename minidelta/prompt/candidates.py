@@ -1,11 +1,12 @@
 """Templates found for a task: the one door to all searches.
 
+    choose        nothing is written: the templates of a file, or those built in for the task, compete
     lm-bff        T5 writes the words around the label word        search.py
     paraphrase    T5 says the template in other words              search.py
     autoprompt    words found by the gradient                      autoprompt.py
     policy        words found by rewards                           policy.py
 
-All of them look at training examples through a frozen model, and validation examples choose.  The template that a search begins
+All look at training examples through a frozen model, and validation examples choose.  The template that a search begins
 with competes: what is found has to be better than what was written.  (Mining is for facts, not for labels: see `search.mine`.)
 """
 
@@ -19,12 +20,12 @@ from minidelta.hub import load_model, load_tokenizer
 from minidelta.prompt.answers import AnswerLearner
 from minidelta.prompt.autoprompt import autoprompt
 from minidelta.prompt.learner import PromptLearner
-from minidelta.prompt.learners import prompt_learner
+from minidelta.prompt.learners import beside, prompt_learner
 from minidelta.prompt.policy import policy_search
 from minidelta.prompt.search import Ranked, generate_templates, paraphrase, rank
 from minidelta.prompt.template import TEXTS, Template
 
-SEARCHES = ("lm-bff", "paraphrase", "autoprompt", "policy")
+SEARCHES = ("choose", "lm-bff", "paraphrase", "autoprompt", "policy")
 WRITER = "t5-micro"
 MOST = 20  # templates that validation examples judge
 
@@ -74,7 +75,9 @@ def candidates(
         return prompt_learner(model, tokenizer, task, template, kept, seed=seed)
 
     before = " ".join(dict.fromkeys(str(part) for part in written.parts if part.kind in TEXTS))
-    if how in ("autoprompt", "policy"):
+    if how == "choose":
+        found = beside(template, task)
+    elif how in ("autoprompt", "policy"):
         search = autoprompt if how == "autoprompt" else policy_search
         found = [Template(source) for _, _, source in search(ask, task.train, seed=seed, before=before).history]
         found.reverse()  # the best first

@@ -85,6 +85,12 @@ def find_template(template: str | Template | None, task: Task) -> Template:
     return found
 
 
+def beside(template: str | Template | None, task: Task) -> list[Template]:
+    """The templates that a template stands among: those of its file, else those built in for the task."""
+    file = template.partition("#")[0] if isinstance(template, str) and "{" not in template else ""
+    return load_templates(file) if "/" in file or Path(file).suffix else templates_for(task)
+
+
 def _from_words(source: str | None, tokens: str | None, task: Task, tokenizer: Any, template: Template) -> Verbalizer:
     """A verbalizer from label words (or none) and the way in which they count."""
     if tokens is not None and tokens not in WAYS:

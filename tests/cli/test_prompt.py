@@ -57,6 +57,10 @@ def test_files_of_templates_and_calibration(folders, reviews, tmp_path, capsys):
     assert go(capsys, folders, reviews, "bert", tmp_path / "a", *common, tmp_path / "mine.txt")["template"] == "{text_a} so {mask}"
     plain = go(capsys, folders, reviews, "bert", tmp_path / "b", *common, f"{tmp_path / 'mine.txt'}#was")
     assert plain["template"] == "{text_a} was {mask}" and any("|shorten" in warning for warning in plain["warnings"])
+    best = go(capsys, folders, reviews, "bert", tmp_path / "c", *common, f"{tmp_path / 'mine.txt'}#was", "--search", "choose")
+    assert {row["template"] for row in best["candidates"]} == {"{text_a} so {mask}", "{text_a} was {mask}"} and best["template"] == best["candidates"][0]["template"]
+    built_in, _ = answer(capsys, "run", "--model", folders["bert"], "--task", "topic", "--method", "prompt", "--tokens", "mean", "--shots", 2, "--tune", "none", "--search", "choose")
+    assert [row["template"].split()[1] for row in built_in["candidates"]] in (["Readers", "Whoever"], ["Whoever", "Readers"])
     for kind in ("contextual", "domain", "pmi", "batch"):
         result = go(capsys, folders, reviews, "bert", tmp_path / kind, *common, f"{tmp_path / 'mine.txt'}#was", "--calibrate", kind)
         assert result["calibrate"] == kind and len(json.loads((tmp_path / kind / "run.json").read_text(encoding="utf-8"))["learner"]["prior"]) == 2
