@@ -26,8 +26,8 @@ SHOTS = (4, 16, 64, None)  # examples per class; None: all 4,000 examples
 LITTLE = (4, 16)
 RATES = {"bitfit": (1e-2, 4e-2), "full": (5e-4, 2e-3), "lora": (4e-3, 1.6e-2)}
 DELTAS = {"bitfit": BitFit, "lora": LoRA}
-STEPS, BATCH = {True: 100, False: 500}, 16  # few examples, all
-VALIDATION = 200  # examples, where there are as many
+FEW, ALL = {"steps": 100, "batch_size": 16}, {"steps": 250, "batch_size": 32}  # all: two passes
+VALIDATION, TEST = 100, 500  # examples, where there are as many
 
 
 def runs(light: bool) -> list[Run]:
@@ -41,10 +41,11 @@ def runs(light: bool) -> list[Run]:
 
 def do(run: Run) -> dict[str, Any]:
     """Train one arm."""
-    task, arm, few = load_task(run["task"], seed=run["seed"], shots=run["shots"]), run["arm"], run["shots"] is not None
-    task = replace(task, validation=task.validation[:VALIDATION])
+    task = load_task(run["task"], seed=run["seed"], shots=run["shots"])
+    task = replace(task, validation=task.validation[:VALIDATION], test=task.test[:TEST])
     learner = partial(_learner, task, run["seed"])
-    return best_rate(learner, task, run["rates"], run["seed"], delta=DELTAS.get(arm), steps=STEPS[few], batch_size=BATCH) | {"examples": len(task.train)}
+    settings = FEW if run["shots"] else ALL
+    return best_rate(learner, task, run["rates"], run["seed"], delta=DELTAS.get(run["arm"]), **settings) | {"examples": len(task.train)}
 
 
 def _learner(task: Any, seed: int) -> Learner:

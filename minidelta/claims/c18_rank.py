@@ -32,7 +32,7 @@ RANKS = (0, 1, 2, 4, 8, 16, 32, 64)
 RATES = (4e-3, 1.6e-2)
 HEAD_RATES = (5e-3, 2e-2)
 STEPS, BATCH = 200, 16
-VALIDATION = 200  # examples
+TRAIN, VALIDATION, TEST = 1600, 100, 500  # examples
 BATCHES = (1, 16)  # texts in a forward pass
 ROUNDS = 150
 
@@ -53,7 +53,7 @@ def do(run: Run) -> dict[str, Any]:
     if "batch" in run:
         return latency(run["batch"], run["seed"])
     task = load_task(run["task"], seed=run["seed"])
-    task = replace(task, train=task.train[: STEPS * BATCH], validation=task.validation[:VALIDATION])
+    task = replace(task, train=task.train[:TRAIN], validation=task.validation[:VALIDATION], test=task.test[:TEST])
     delta = partial(LoRA, rank=run["rank"]) if run["rank"] else None
     return best_rate(lambda: _learner(task, run["seed"]), task, run["rates"], run["seed"], "head", delta, steps=STEPS, batch_size=BATCH)
 
