@@ -1,11 +1,12 @@
 """Label words found by the model itself, from a first word or from a few labelled examples.
 
     neighbours   words whose embeddings lie nearest to a first word: paraphrase and expand
-    PETAL        LLR(v, y) = mean over x of label y of log p(v | T(x))  -  the same over the x of all other labels
-                 Schick, Schmid, Schuetze 2020: a likelihood ratio, so that a word which is likely everywhere wins nothing; both sides
-                 weigh alike however many examples they have.  The paper compares one-against-rest likelihoods, log q / (1 - q); here
-                 the plain log p(v), whose two means are compared, of the words that the model expects at all: where p is one in a million,
-                 the ratio is noise (the paper chooses among frequent words of the texts).
+    PETAL        LLR(v, y) = mean over x of label y of log p / (1 - p)  -  the same over the x of all other labels,   p = p(v | T(x))
+                 Schick, Schmid, Schuetze 2020, in the form of their code (github.com/timoschick/pet, petal.py), but for a factor that is
+                 one for all words: a likelihood ratio, so that a word which is likely everywhere wins nothing, and both sides weigh alike
+                 however many examples they have.  Where p is one in a million the ratio is noise, so only some words are candidates: in
+                 their code, of the words that are frequent in the texts, the 1,000 that each label's examples make likeliest; here the
+                 words that the model expects most over all examples.  And here a word serves the label that it suits best alone.
     auto-L       for each label the k words with the largest  sum over x of label y of log p(v | T(x));  all combinations of them are ranked
                  by accuracy on the same examples, the best n again on validation examples (LM-BFF; Gao et al. 2021, section 5.1)
 """
@@ -62,15 +63,16 @@ def likelihood_ratios(log_p: Tensor, labels: Tensor, classes: int) -> Tensor:
         classes: C.
     Returns: [C,V].
 
-    >>> likelihood_ratios(torch.tensor([[-1.0, -2.0], [-3.0, -2.0], [-5.0, -2.0]]), torch.tensor([0, 1, 1]), 2)
-    tensor([[ 3.,  0.],
-            [-3.,  0.]])
+    >>> likelihood_ratios(torch.tensor([[0.8, 0.5], [0.5, 0.5], [0.2, 0.5]]).log(), torch.tensor([0, 1, 1]), 2)  # log 4, and half of it
+    tensor([[ 2.0794,  0.0000],
+            [-2.0794,  0.0000]])
     """
+    odds = log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-6))  # log p / (1 - p)
     own = F.one_hot(labels, classes).T.to(log_p.dtype)  # [C,N]
     if not (own.sum(-1) > 0).all():
         raise PromptError("Label words can be searched only if every label has an example; give at least one shot of each.")
-    inside = own @ log_p / own.sum(-1, keepdim=True)
-    outside = (1 - own) @ log_p / (1 - own).sum(-1, keepdim=True).clamp(min=1)
+    inside = own @ odds / own.sum(-1, keepdim=True)
+    outside = (1 - own) @ odds / (1 - own).sum(-1, keepdim=True).clamp(min=1)
     return inside - outside
 
 

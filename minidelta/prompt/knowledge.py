@@ -1,14 +1,19 @@
 """Label words from outside: a knowledge base proposes many, four refinements keep what helps (KPT; Hu et al. 2022).
 
     expand        V_y = the words that a knowledge base lists for the label's first word
-    frequency     drop v where  p(v) = mean over x in X of p([MASK] = v | T(x))  is small: the model hardly ever says it
-    relevance     drop v where  R(v) = r(v, y) (C - 1) / sum over y' != y of exp r(v, y')  < 1,   y the label of v
-                  r(v, y) = cosine of [p(v | x)] and [p(v_y | x)] over x in X,  v_y the label's first word
+    frequency     drop v where  p(v) = mean over x in X of p([MASK] = v | T(x))  is small: half of the vocabulary is likelier
+    relevance     drop v where  r(v, y) < mean over y' != y of r(v, y'),   y the label of v
+                  r(v, y) = cosine over x in X of log p(v | x) and log p(v_y | x), each less its mean,  v_y the label's first word
     calibrate     p'(v | x) = p(v | x) / p(v)           contextualised calibration: frequent words weigh no more than rare ones
     weights       s(y | x) = sum over v in V_y of alpha_v log p'(v | x),   alpha = softmax of trained numbers, equal at the start
 
-X are unlabelled texts of the task, C is the number of labels.  Without examples (zero-shot) the paper drops by frequency, relevance
+X are unlabelled texts of the task.  Without examples (zero-shot) the paper drops by frequency, relevance
 and calibrates; with a few it trains the weights, and filters no more.  Here each step is a function of its own, to be used or left out.
+
+Relevance follows the authors' code (github.com/thunlp/KnowledgeablePromptTuning, filter_method.py), which compares centred logits.
+It divides r(v, y) by a power mean of |r(v, y')| and cuts every label at one rate, the one whose last words come nearest to a ratio
+of 1.  Here the mean is a plain one with its signs, for a word that falls where another label rises is no worse for it, and each
+word is judged alone; the logarithms take the place of logits, from which they differ by one number a text.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -139,19 +144,21 @@ def word_priors(log_p: Tensor) -> Tensor:
 
 
 def relevance(log_p: Tensor, owner: Tensor, anchors: Sequence[int]) -> Tensor:
-    """R(v) of each word.
+    """r(v, y) of each word with its own label, less the mean of the same with the other labels.
 
     Args:
         log_p: [N,W].
         owner: [W] the label of each word.
         anchors: for each label the place of its first word among the W.
-    Returns: [W]; below 1: nearer to other labels than to its own.
+    Returns: [W], from -2 to 2; below 0: nearer to other labels than to its own.
+
+    >>> relevance(torch.tensor([[-1.0, -3.0, -6.0], [-3.0, -7.0, -5.0]]), torch.tensor([0, 0, 1]), [0, 2])  # the first two fall, the last rises
+    tensor([2.0000, 2.0000, 2.0000])
     """
-    p = F.normalize(log_p.exp(), dim=0)  # [N,W], each word a unit vector over the texts
-    r = p.T @ p[:, list(anchors)]  # [W,C]
+    centred = F.normalize(log_p - log_p.mean(0), dim=0)  # [N,W], each word a unit vector over the texts
+    r = centred.T @ centred[:, list(anchors)]  # [W,C]
     own = r.gather(1, owner[:, None])[:, 0]
-    others = r.exp().scatter(1, owner[:, None], 0.0).sum(1)
-    return own * (len(anchors) - 1) / others
+    return own - (r.sum(1) - own) / (len(anchors) - 1)
 
 
 def keep_words(label_words: LabelWords, keep: Sequence[bool]) -> LabelWords:
@@ -171,7 +178,7 @@ def refine(learner: Any, label_words: LabelWords, texts: Sequence[Example], freq
         learner: a `PromptLearner`; its template is used, its verbalizer is replaced by the result.
         label_words: from `expand_words`.
         texts: X, unlabelled.
-        frequency: share of the words that is dropped as too rarely expected; 0 keeps all.
+        frequency: share of the vocabulary that counts as too rarely expected; its words are dropped.  0 keeps all.
         relevant: drop words that lie nearer to another label.
         calibrated: take log p(v) off.
         weighted: train one weight a word.
@@ -186,12 +193,12 @@ def refine(learner: Any, label_words: LabelWords, texts: Sequence[Example], freq
         return everywhere[:, [word_tokens(word, learner.tokenizer, spaced)[0] for own in words.values() for word in own]]
 
     if frequency:
-        priors = word_priors(of(label_words))
-        label_words = keep_words(label_words, (priors > priors.quantile(frequency)).tolist())
+        rare = word_priors(everywhere).quantile(frequency)
+        label_words = keep_words(label_words, (word_priors(of(label_words)) > rare).tolist())
     if relevant:
         owner = torch.tensor([number for number, own in enumerate(label_words.values()) for _ in own])
         anchors = [int((owner == number).nonzero()[0]) for number in range(len(label_words))]
-        label_words = keep_words(label_words, (relevance(of(label_words), owner, anchors) >= 1).tolist())
+        label_words = keep_words(label_words, (relevance(of(label_words), owner, anchors) >= 0).tolist())
     verbalizer = KnowledgeVerbalizer(label_words, weighted=weighted, prior=word_priors(of(label_words)).tolist() if calibrated else None)
     learner.use(verbalizer)
     return verbalizer

@@ -155,11 +155,13 @@ def test_decomposed_labels_are_scored_over_the_words_of_each_mask():
 
 # ---- found by the model ---------------------------------------------------------------------------------------------
 def test_likelihood_ratios_by_hand():
-    log_p = torch.tensor([[-1.0, -2.0, -9.0], [-3.0, -2.0, -9.0], [-4.0, -2.0, -9.0]])
-    expected = torch.tensor([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]])  # (-1 - 3) / 2 - (-4) for the first word of the first label
-    torch.testing.assert_close(likelihood_ratios(log_p, torch.tensor([0, 0, 1]), 2), expected)
+    p = torch.tensor([[0.9, 0.5, 1e-9], [0.5, 0.5, 1e-9], [0.1, 0.5, 1e-9]])
+    first = (math.log(9) + math.log(1)) / 2 - math.log(1 / 9)  # log odds of the first word under each label
+    expected = torch.tensor([[first, 0.0, 0.0], [-first, 0.0, 0.0]])
+    torch.testing.assert_close(likelihood_ratios(p.log(), torch.tensor([0, 0, 1]), 2), expected)
+    assert likelihood_ratios(torch.zeros(2, 1), torch.tensor([0, 1]), 2).isfinite().all(), "a word that is certain"
     with pytest.raises(PromptError, match="every label has an example"):
-        likelihood_ratios(log_p, torch.tensor([0, 0, 0]), 2)
+        likelihood_ratios(p.log(), torch.tensor([0, 0, 0]), 2)
 
 
 def test_accuracies_by_hand():
@@ -196,14 +198,16 @@ LOG_P = torch.tensor([[0.4, 0.1, 0.2, 0.3], [0.2, 0.1, 0.6, 0.1]]).log()  # two 
 
 def test_frequency_relevance_and_calibration_by_hand():
     torch.testing.assert_close(word_priors(LOG_P).exp(), torch.tensor([0.3, 0.1, 0.4, 0.2]))
-    ranks = relevance(LOG_P, torch.tensor([0, 0, 1, 1]), [0, 2])
+    log_p = torch.tensor([[3.0, 2.0, 0.0, 0.0, 1.0], [0.0, 0.0, 2.0, 3.0, 1.0], [0.0, 1.0, 1.0, 0.0, 4.0]])  # three texts, five words, three labels
+    found = relevance(log_p, torch.tensor([0, 0, 1, 1, 2]), [0, 2, 4])
 
     def cosine(i, j):
-        a, b = LOG_P.exp()[:, i], LOG_P.exp()[:, j]
+        a, b = (log_p[:, k] - log_p[:, k].mean() for k in (i, j))
         return float(a @ b / (a.norm() * b.norm()))
 
-    assert ranks[1].item() == pytest.approx(cosine(1, 0) * 1 / math.exp(cosine(1, 2)), rel=1e-5)
-    assert ranks[3].item() == pytest.approx(cosine(3, 2) * 1 / math.exp(cosine(3, 0)), rel=1e-5)
+    assert found[1].item() == pytest.approx(cosine(1, 0) - (cosine(1, 2) + cosine(1, 4)) / 2, rel=1e-5)
+    assert found[3].item() == pytest.approx(cosine(3, 2) - (cosine(3, 0) + cosine(3, 4)) / 2, rel=1e-5)
+    assert found[1] > 0 > relevance(log_p, torch.tensor([0, 1, 1, 1, 2]), [0, 2, 4])[1], "the second word goes with the first"
     assert keep_words({"a": ["x", "y"], "b": ["z", "w"]}, [False, True, False, False]) == {"a": ["x", "y"], "b": ["z"]}
 
 
