@@ -1,25 +1,33 @@
 """The experiments behind what the course says: one file each, its parts and margins stated before the first run.
 
-    claim.py             parts, runs, records, verdicts
-    tuning.py            the same number of learning rates for every arm
-    c01_pretraining.py   C1: pre-training helps, most with little data
-    c02_entity_pairs.py  C2: the six representations of an entity pair
-    c03_text_to_text.py  C3: one text-to-text model for every task
-    c04_little_data.py   C4: little data, and a full copy for each task
-    c15_bitfit.py        C15: biases alone against everything, over ever more data
-    c18_rank.py          C18: how small LoRA's rank may be, and what merging does to the latency
-    c20_unified.py       C20: the unified view: an equality, and designs of one size
-    diet.py              which part of the pre-training makes a small model useful
-    records/             what was measured
+    claim.py              parts, runs, records, verdicts
+    tuning.py             the same number of learning rates for every arm
+    c01_pretraining.py    C1: pre-training helps, most with little data
+    c02_entity_pairs.py   C2: the six representations of an entity pair
+    c03_text_to_text.py   C3: one text-to-text model for every task
+    c04_little_data.py    C4: little data, and a full copy for each task
+    c08_prompt_worth.py   C8: how many examples a prompt is worth
+    c15_bitfit.py         C15: biases alone against everything, over ever more data
+    c18_rank.py           C18: how small LoRA's rank may be, and what merging does to the latency
+    c20_unified.py        C20: the unified view: an equality, and designs of one size
+    diet.py               which part of the pre-training makes a small model useful
+    records/              what was measured
 """
 
 from collections.abc import Sequence
 
-from minidelta.claims import c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c15_bitfit, c18_rank, c20_unified
+from minidelta.claims import (
+    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c15_bitfit, c18_rank,
+    c20_unified,
+)  # fmt: skip
 from minidelta.claims.claim import Claim, in_words, measure, read, row
 from minidelta.errors import ConfigError, near_misses
 
-CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in (c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c15_bitfit, c18_rank, c20_unified)}
+MODULES = (
+    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c15_bitfit, c18_rank,
+    c20_unified,
+)  # fmt: skip
+CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in MODULES}
 
 __all__ = ["CLAIMS", "Claim", "choose", "in_words", "measure", "read", "row"]
 
