@@ -2,7 +2,7 @@
 
     expand        V_y = the words that a knowledge base lists for the label's first word
     frequency     drop v where  p(v) = mean over x in X of p([MASK] = v | T(x))  is small: half of the vocabulary is likelier
-    relevance     drop v where  r(v, y) < mean over y' != y of r(v, y'),   y the label of v
+    relevance     rank v by  R(v) = r(v, y) - mean over y' != y of r(v, y'),   y the label of v, and cut every label at one rate
                   r(v, y) = cosine over x in X of log p(v | x) and log p(v_y | x), each less its mean,  v_y the label's first word
     calibrate     p'(v | x) = p(v | x) / p(v)           contextualised calibration: frequent words weigh no more than rare ones
     weights       s(y | x) = sum over v in V_y of alpha_v log p'(v | x),   alpha = softmax of trained numbers, equal at the start
@@ -10,10 +10,10 @@
 X are unlabelled texts of the task.  Without examples (zero-shot) the paper drops by frequency, relevance
 and calibrates; with a few it trains the weights, and filters no more.  Here each step is a function of its own, to be used or left out.
 
-Relevance follows the authors' code (github.com/thunlp/KnowledgeablePromptTuning, filter_method.py), which compares centred logits.
-It divides r(v, y) by a power mean of |r(v, y')| and cuts every label at one rate, the one whose last words come nearest to a ratio
-of 1.  Here the mean is a plain one with its signs, for a word that falls where another label rises is no worse for it, and each
-word is judged alone; the logarithms take the place of logits, from which they differ by one number a text.
+Relevance follows the authors' code (github.com/thunlp/KnowledgeablePromptTuning, filter_method.py), which compares centred logits,
+divides r(v, y) by a power mean of |r(v, y')|, and cuts where the words at the edge come nearest to a ratio of 1.  Here the mean is a
+plain one with its signs and taken off, for a word that falls where another label rises is no worse for it; so the cut is where R
+comes nearest to 0.  Logarithms take the place of logits, from which they differ by one number a text.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -144,7 +144,7 @@ def word_priors(log_p: Tensor) -> Tensor:
 
 
 def relevance(log_p: Tensor, owner: Tensor, anchors: Sequence[int]) -> Tensor:
-    """r(v, y) of each word with its own label, less the mean of the same with the other labels.
+    """R(v): how each word goes with its own label, less the mean of how it goes with the others.
 
     Args:
         log_p: [N,W].
@@ -159,6 +159,29 @@ def relevance(log_p: Tensor, owner: Tensor, anchors: Sequence[int]) -> Tensor:
     r = centred.T @ centred[:, list(anchors)]  # [W,C]
     own = r.gather(1, owner[:, None])[:, 0]
     return own - (r.sum(1) - own) / (len(anchors) - 1)
+
+
+def cut(found: Tensor, owner: Tensor) -> list[bool]:
+    """Which words to keep: the most relevant of each label, of all labels the same share.
+
+    Args:
+        found: [W] from `relevance`.
+        owner: [W] the label of each word.
+    Returns: W marks; the share is the one at which the first words to go, one a label, lie nearest to 0.
+
+    >>> cut(torch.tensor([0.9, 0.1, -0.8, 0.7, -0.1, -0.9]), torch.tensor([0, 0, 0, 1, 1, 1]))
+    [True, False, False, True, False, False]
+    """
+    labels = [owner == number for number in range(int(owner.max()) + 1)]
+    ranked = [found[own].sort(descending=True).values.tolist() for own in labels]
+    most = max(map(len, ranked))
+
+    def distance(step: int) -> float:
+        return sum(scores[step * len(scores) // most] ** 2 for scores in ranked)
+
+    step = min(range(most - 1, -1, -1), key=distance)  # of equals the one that keeps more
+    floor = [scores[step * len(scores) // most] for scores in ranked]
+    return [value > floor[label] for value, label in zip(found.tolist(), owner.tolist())]
 
 
 def keep_words(label_words: LabelWords, keep: Sequence[bool]) -> LabelWords:
@@ -179,7 +202,7 @@ def refine(learner: Any, label_words: LabelWords, texts: Sequence[Example], freq
         label_words: from `expand_words`.
         texts: X, unlabelled.
         frequency: share of the vocabulary that counts as too rarely expected; its words are dropped.  0 keeps all.
-        relevant: drop words that lie nearer to another label.
+        relevant: drop the words of each label that go least with it.
         calibrated: take log p(v) off.
         weighted: train one weight a word.
     Returns: the verbalizer, bound and in its place.
@@ -198,7 +221,7 @@ def refine(learner: Any, label_words: LabelWords, texts: Sequence[Example], freq
     if relevant:
         owner = torch.tensor([number for number, own in enumerate(label_words.values()) for _ in own])
         anchors = [int((owner == number).nonzero()[0]) for number in range(len(label_words))]
-        label_words = keep_words(label_words, (relevance(of(label_words), owner, anchors) >= 0).tolist())
+        label_words = keep_words(label_words, cut(relevance(of(label_words), owner, anchors), owner))
     verbalizer = KnowledgeVerbalizer(label_words, weighted=weighted, prior=word_priors(of(label_words)).tolist() if calibrated else None)
     learner.use(verbalizer)
     return verbalizer

@@ -10,7 +10,7 @@ from minidelta.errors import PromptError
 from minidelta.prompt.answers import AnswerLearner, Answers
 from minidelta.prompt.decompose import DecomposedVerbalizer, combine
 from minidelta.prompt.expand import accuracies, auto_label_words, likelihood_ratios, neighbours, petal, whole_words
-from minidelta.prompt.knowledge import KnowledgeVerbalizer, expand_words, keep_words, read_thesaurus, refine, relevance, word_priors, world_knowledge
+from minidelta.prompt.knowledge import KnowledgeVerbalizer, cut, expand_words, keep_words, read_thesaurus, refine, relevance, word_priors, world_knowledge
 from minidelta.prompt.label_vectors import LabelVectors
 from minidelta.prompt.learner import PromptLearner
 from minidelta.prompt.prototypes import TEMPERATURE, Prototypes, instance_loss
@@ -209,6 +209,12 @@ def test_frequency_relevance_and_calibration_by_hand():
     assert found[3].item() == pytest.approx(cosine(3, 2) - (cosine(3, 0) + cosine(3, 4)) / 2, rel=1e-5)
     assert found[1] > 0 > relevance(log_p, torch.tensor([0, 1, 1, 1, 2]), [0, 2, 4])[1], "the second word goes with the first"
     assert keep_words({"a": ["x", "y"], "b": ["z", "w"]}, [False, True, False, False]) == {"a": ["x", "y"], "b": ["z"]}
+
+
+def test_every_label_is_cut_at_one_rate():
+    found, owner = torch.tensor([0.9, 0.5, 0.4, 0.1, 0.3, -0.2]), torch.tensor([0, 0, 0, 0, 1, 1])
+    assert cut(found, owner) == [True, True, True, False, True, False], "three quarters and a half: 0.1 and -0.2 are at the edge"
+    assert cut(torch.tensor([0.9, -0.1, -0.5, 0.8, 0.1, -0.7]), torch.tensor([0, 0, 0, 1, 1, 1])) == [True, False, False, True, False, False]
 
 
 def test_expansion_leaves_out_shared_and_split_words():
