@@ -219,8 +219,9 @@ def paraphrase(template: Template, t5: nn.Module, tokenizer: Any, examples: Sequ
 
 
 def _with(parts: Sequence[Part], place: int, words: Sequence[str]) -> Template:
-    """A template with other words (in its own language) in one of its literals, the spaces around them as they were."""
+    """A template with other words (in its own language) in one of its literals, the spaces around them as they were; a word is never glued to a gap."""
     old = parts[place].value
     left, right = old[: len(old) - len(old.lstrip())], old[len(old.rstrip()) :]
+    left = " " if place and not left and words and words[0][:1].isalnum() else left
     written = left + " ".join(words) + right if words else " "
     return Template("".join(written if i == place else str(part) for i, part in enumerate(parts)))

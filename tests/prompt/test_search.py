@@ -10,7 +10,7 @@ from minidelta.prompt import PromptLearner, WordVerbalizer
 from minidelta.prompt.autoprompt import autoprompt, trigger_gradient, triggers
 from minidelta.prompt.expand import whole_words
 from minidelta.prompt.policy import common_words, policy_loss, policy_search, reward
-from minidelta.prompt.search import agreement, asking, fill_gaps, generate_templates, mine, paraphrase, rank
+from minidelta.prompt.search import _with, agreement, asking, fill_gaps, generate_templates, mine, paraphrase, rank
 from minidelta.prompt.template import Template
 from tests.prompt.tiny import FAMILIES, model, pieces, task, tokenizer
 
@@ -76,6 +76,12 @@ def test_what_stands_before_the_gaps_is_one_s_own_choice():
     some = [Example(f"the {noun} was good", label="positive", meta={"domain": noun}) for noun in ("film", "book")]
     found = generate_templates(model("t5"), tokenizer("t5"), some, WORDS, beams=2, longest=2, before="{meta:domain} : {text_a|shorten}")
     assert found and all(template.source.startswith("{meta:domain} : {text_a|shorten} ") for _, template in found)
+
+
+def test_new_words_are_not_glued_to_a_gap():
+    old = Template("{text_a} It was {mask}.")
+    assert _with(old, 3, "and so").source == "{text_a} It was {mask} and so" and _with(old, 3, "?").source == "{text_a} It was {mask}?"
+    assert _with(old, 1, "They were").source == "{text_a} They were {mask}." and _with(Template("It was {mask}"), 0, "So").source == "So {mask}"
 
 
 def test_mining_counts_what_stands_between():
