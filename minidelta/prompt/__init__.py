@@ -17,6 +17,7 @@
     rules          prompts of several conditions, joined by "and"
     search, autoprompt, policy      templates found: by T5, by gradients, by rewards
     candidates     the one door to these searches
+    wording        how a template reads, and whether pre-training has said its words
     ensemble, demonstrations        several templates answer together; answered examples in front
     structured     one schema of keys for questions of every format
     builtin, learners      templates of the built-in tasks; from one line to a learner
