@@ -7,6 +7,7 @@
     c03_text_to_text.py   C3: one text-to-text model for every task
     c04_little_data.py    C4: little data, and a full copy for each task
     c08_prompt_worth.py   C8: how many examples a prompt is worth
+    c09_wordings.py       C9: wordings by hand and by search
     c10_rules.py          C10: rules as sub-prompts for relations
     c12_verbalizers.py    C12: five verbalizers over shots
     c15_bitfit.py         C15: biases alone against everything, over ever more data
@@ -19,15 +20,15 @@
 from collections.abc import Sequence
 
 from minidelta.claims import (
-    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c10_rules, c12_verbalizers,
-    c15_bitfit, c18_rank, c20_unified,
+    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
+    c12_verbalizers, c15_bitfit, c18_rank, c20_unified,
 )  # fmt: skip
 from minidelta.claims.claim import Claim, in_words, measure, read, row
 from minidelta.errors import ConfigError, near_misses
 
 MODULES = (
-    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c10_rules, c12_verbalizers,
-    c15_bitfit, c18_rank, c20_unified,
+    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
+    c12_verbalizers, c15_bitfit, c18_rank, c20_unified,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in MODULES}
 
