@@ -19,8 +19,8 @@ chooses; here the choice is made frozen.
 
 A template is as readable as it is likely, per token, to gpt-nano (`prompt/wording.py`).  That was chosen before any search was run, since
 it tells sentences from strings: -12.0 for these wordings on average, -14.1 for three common words of the task drawn by lot, -17.5 for
-any three words (even the first is low: the wordings were chosen to be unlike what it has read).  Other looks, at one other seed: the scores of the wordings, what the searches find, and how long all takes.  They changed nothing but
-the size of the searches.
+any three words (even the first is low: the wordings were chosen to be unlike what it has read).  Other looks, at one other seed: the
+scores of the wordings, what the searches find, and how long all takes.  They changed nothing but the size of the searches.
 """
 
 import functools
