@@ -146,7 +146,7 @@ def lint(renderer: Renderer, label_words: dict[str, list[str]] | None = None, ex
                 found.append(f"The label word {word!r} of {label!r} is {len(ids)} tokens ({' '.join(map(_shown, tokenizer.convert_ids_to_tokens(ids)))}); one mask reads one of them.")
     for number, part in enumerate(template.masks):
         before = template.source[: part.start]
-        if before and before[-1].isalnum():
+        if before and before[-1].isalnum() and not "\u2e80" <= before[-1] <= "\u9fff":  # Chinese and Japanese write no spaces
             found.append(f"No space stands before mask {number + 1}: its word is glued to {before.split()[-1]!r}.")
     if renderer.shape == "decoder" and len(renderer.parts) + 1 < len(template.parts):
         lost = "".join(map(str, template.parts[len(renderer.parts) + 1 :])).strip()

@@ -162,6 +162,18 @@ def test_html_is_escaped():
     assert "<b>" not in explain(renderer("<b> {text_a} {mask}"), Example("<script>"))._repr_html_()
 
 
+@pytest.mark.parametrize("comma", ["，", ","])
+def test_the_template_of_the_lecture_gives_its_answer_away(comma):
+    """这部电影 [MASK]，我觉得它是 [正面 / 负面] 的"""
+    words = {"negative": ["负面"], "positive": ["正面"]}
+    leaks = renderer(f"这部电影 {{mask}}{comma}我觉得它是 [正面 / 负面] 的")
+    assert leaks.template.fill(FILM) == f"这部电影 [MASK]{comma}我觉得它是 [正面 / 负面] 的"
+    found = lint(leaks, words, split=False)
+    assert [line.split()[3] for line in found[:2]] == ["'负面'", "'正面'"] and all("stands in the template itself" in line for line in found[:2])
+    assert "uses no text of the example" in found[2]
+    assert lint(renderer("{text_a|shorten} 我觉得这部电影是{mask}的。"), words, split=False) == [], "mended; and Chinese needs no space before its gap"
+
+
 def test_lint_finds_the_usual_mistakes():
     words = {"positive": ["good"], "negative": ["un-forget-table"]}
     found = lint(renderer("Was it good ? {text_a} was{mask}"), words, [LONG, LONG])
