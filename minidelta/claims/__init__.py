@@ -14,6 +14,7 @@
     c18_rank.py           C18: how small LoRA's rank may be, and what merging does to the latency
     c19_side_network.py   C19: the memory that a side network saves, and its score
     c20_unified.py        C20: the unified view: an equality, and designs of one size
+    c26_many_tasks.py     C26: many prompts on one backbone
     c27_optimizers.py     C27: the four optimizers on the same delta
     diet.py               which part of the pre-training makes a small model useful
     records/              what was measured
@@ -23,14 +24,14 @@ from collections.abc import Sequence
 
 from minidelta.claims import (
     c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
-    c12_verbalizers, c15_bitfit, c18_rank, c19_side_network, c20_unified, c27_optimizers,
+    c12_verbalizers, c15_bitfit, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
 )  # fmt: skip
 from minidelta.claims.claim import Claim, in_words, measure, read, row
 from minidelta.errors import ConfigError, near_misses
 
 MODULES = (
     c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
-    c12_verbalizers, c15_bitfit, c18_rank, c19_side_network, c20_unified, c27_optimizers,
+    c12_verbalizers, c15_bitfit, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in MODULES}
 
