@@ -9,6 +9,7 @@
     c08_prompt_worth.py   C8: how many examples a prompt is worth
     c09_wordings.py       C9: wordings by hand and by search
     c10_rules.py          C10: rules as sub-prompts for relations
+    c11_structured.py     C11: one schema for every format of questions
     c12_verbalizers.py    C12: five verbalizers over shots
     c15_bitfit.py         C15: biases alone against everything, over ever more data
     c18_rank.py           C18: how small LoRA's rank may be, and what merging does to the latency
@@ -24,14 +25,14 @@ from collections.abc import Sequence
 
 from minidelta.claims import (
     c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
-    c12_verbalizers, c15_bitfit, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
+    c11_structured, c12_verbalizers, c15_bitfit, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
 )  # fmt: skip
 from minidelta.claims.claim import Claim, in_words, measure, read, row
 from minidelta.errors import ConfigError, near_misses
 
 MODULES = (
     c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
-    c12_verbalizers, c15_bitfit, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
+    c11_structured, c12_verbalizers, c15_bitfit, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in MODULES}
 
