@@ -237,7 +237,7 @@ CLAIM = Claim(
     id="C9",
     section="prompt",
     claim="wording matters; automatic search finds templates as good as manual ones, less readable",
-    paper="Gao et al. 2021 (LM-BFF): templates that T5 writes match or beat manual ones on most tasks, K = 16; Shin et al. 2020: triggers that no person would write",
+    paper="Gao et al. 2021 (LM-BFF), Shin et al. 2020 (AutoPrompt): templates found by T5 and by gradients; Deng et al. 2022 (RLPrompt): those found by rewards are often ungrammatical gibberish",
     parts=(
         Part("wording", "zero-shot, the best of fourteen wordings beats the worst by at least 10 points of accuracy", 0.10, frozen_spread),
         Part("tuned", "tuned on K = 16, the best of five beats the worst by at least 2 points", 0.02, tuned_spread),
