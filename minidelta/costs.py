@@ -1,7 +1,8 @@
 """The ledger of one training step: what holds how many bytes, what a task leaves on the disk, how long a step takes.
 
 `measure` looks at a real step.  `predict` reaches the same figures from the configuration alone, so that it can also
-answer for models that do not fit here.  Sizes are in bytes; the formulas are those of float32 on a CPU.
+answer for models that do not fit here.  `rehearse` takes the step with shapes in place of numbers, and so answers for any
+delta.  Sizes are in bytes; the formulas are those of float32 on a CPU.
 
     weights      4 for each parameter                 gradients   4 for each parameter that trains
     optimizer    Adam: 2 x 4 for each parameter that trains, its two moments (Kingma and Ba 2015, algorithm 1)
@@ -13,19 +14,29 @@ Letters: B batch, T tokens, S source tokens, D model width, H heads, K width of 
 C classes, R rank; n = B T tokens in a batch, m = B S keys that they look at.
 """
 
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from minidelta.errors import ConfigError, near_misses
-from minidelta.model import TransformerConfig
+from minidelta.model import Transformer, TransformerConfig
 from minidelta.train import OPTIMIZERS
 
 METHODS = ("full", "head", "lora")
+KERNEL = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+UNCOUNTED = {  # of which PyTorch's counter has no formula
+    KERNEL: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda grad, q, k, v, *_, **__: sdpa_backward_flop_count(grad, q, k, v),
+}
 MOMENTS = {"sgd": 0, "adagrad": 1, "adadelta": 2, "adam": 2, "adamw": 2}  # per parameter; all but sgd also count the steps of each tensor
 
 
@@ -37,6 +48,7 @@ class Ledger:
     weights, gradients, optimizer, activations: bytes held.
     stored: bytes of what trains, which every further task adds on the disk.
     seconds: of the whole step; None if not timed.  Not compared.
+    flops: multiplications and additions in the matrix products of forward and backward pass; None if not counted.  Not compared.
     """
 
     total: int
@@ -47,9 +59,10 @@ class Ledger:
     activations: int
     stored: int
     seconds: float | None = field(default=None, compare=False)
+    flops: int | None = field(default=None, compare=False)
 
 
-def measure(loss: Callable[[], Tensor], model: nn.Module, parameters: Iterable[Tensor], optimizer: str = "adamw", repeats: int = 0) -> Ledger:
+def measure(loss: Callable[[], Tensor], model: nn.Module, parameters: Iterable[Tensor], optimizer: str = "adamw", repeats: int = 0, count: bool = False) -> Ledger:
     """Take one training step and write down what it holds.
 
     Args:
@@ -58,6 +71,7 @@ def measure(loss: Callable[[], Tensor], model: nn.Module, parameters: Iterable[T
         parameters: what the optimizer gets, a head beside the model included; frozen ones are left out.
         optimizer: a name of `minidelta.train.OPTIMIZERS`.
         repeats: further steps to time (forward, backward, update); `seconds` is their median.
+        count: take one more step to count `flops`.
     Returns: the ledger.  The steps have a learning rate of zero, so the weights stay as they are; gradients are cleared.
     Raises: ConfigError for an unknown optimizer, or where nothing trains.
 
@@ -72,13 +86,16 @@ def measure(loss: Callable[[], Tensor], model: nn.Module, parameters: Iterable[T
     if not trained:
         raise ConfigError("Nothing to measure: none of the parameters requires a gradient. Unfreeze some, or attach a delta first.")
     moves = OPTIMIZERS[optimizer]([{"params": trained, "lr": 0.0}], (0.9, 0.999), 0.0)
-    weights = {p.untyped_storage().data_ptr() for p in every}
+    if trained[0].is_meta:  # no fused kernel where there are no numbers
+        for group in moves.param_groups:
+            group["fused"] = False
+    weights = {p.untyped_storage()._cdata for p in every}  # the storage itself: on the meta device all addresses are 0
     kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()  # a view keeps all that it looks at, and two views keep it once
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage
         return tensor
 
     def forward() -> Tensor:
@@ -97,6 +114,11 @@ def measure(loss: Callable[[], Tensor], model: nn.Module, parameters: Iterable[T
     moves.step()
     gradients = sum(p.grad.nbytes for p in every if p.grad is not None)
     states = sum(t.nbytes for state in moves.state.values() for t in state.values() if isinstance(t, Tensor))
+    flops = None
+    if count:
+        with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
+            forward().backward()
+        flops = counter.get_total_flops()
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -109,7 +131,7 @@ def measure(loss: Callable[[], Tensor], model: nn.Module, parameters: Iterable[T
         p.grad = None
     return Ledger(
         sum(p.numel() for p in every), sum(p.numel() for p in trained), sum(p.nbytes for p in every), gradients, states, activations,
-        sum(p.nbytes for p in trained), statistics.median(times) if times else None,
+        sum(p.nbytes for p in trained), statistics.median(times) if times else None, flops,
     )  # fmt: skip
 
 
@@ -144,11 +166,10 @@ def predict(
     lora  405,666      4,226       1.623         0.017         0.034          12.682      0.017
     """
     c, targets = config, [targets] if isinstance(targets, str) else list(targets)
-    _check(c, method, optimizer, targets, batch_size=batch_size, length=length, target_length=target_length or 1, classes=classes or 1, rank=rank)
-    if classes and c.shape == "encoder-decoder":
-        raise ConfigError(f"classes is {classes}, but an encoder-decoder answers in words and gets no new head; leave classes at 0.")
-    if c.lm_head is None and (scored or not classes):
-        raise ConfigError("This model has no language-model head to score tokens with; say how many classes a new head has, and leave scored out.")
+    _choose("method", method, METHODS)
+    for target in targets:
+        _choose("target", target, dict.fromkeys(name for name, _, _ in linears(c, cross=False)))
+    _check(c, optimizer, classes, scored, batch_size=batch_size, length=length, target_length=target_length or 1, classes=classes or 1, rank=rank)
     written = target_length or length if c.shape == "encoder-decoder" else length
     scored = scored if scored is not None else 0 if classes else batch_size * written
 
@@ -176,6 +197,65 @@ def predict(
     held = trained if optimizer == "adagrad" else moved  # Adagrad makes its sums at once, the others at a tensor's first gradient
     states = MOMENTS[optimizer] * sum(held) + len(held) * (optimizer != "sgd")
     return Ledger(sum(model + new), sum(trained), 4 * sum(model + new), 4 * sum(moved), 4 * states, walk.bytes, 4 * sum(trained))
+
+
+def rehearse(
+    config: TransformerConfig, delta: Any, batch_size: int, length: int, optimizer: str = "adamw", *, target_length: int | None = None,
+    classes: int = 0, scored: int | None = None, padded: bool = False,
+) -> Ledger:  # fmt: skip
+    """What `measure` will find for a delta, whichever it is.
+
+    The step is taken on PyTorch's meta device, where tensors have shapes and no numbers.  It costs neither the memory nor the
+    time that it tells of, except that the model is made once with numbers, for those deltas that begin with its weights.  One
+    thing it does not see: a CPU's kernel for LSTMs (p-tuning) keeps copies of their weights, and its flops are told but not measured.
+    Args:
+        delta: as built, not attached; it is left as it is.
+        all others: as in `predict`.
+    Returns: the ledger with `flops`, without seconds.
+    Raises: ConfigError for a value that cannot work; what the delta raises at `attach`.
+
+    >>> from minidelta.model import bert_config
+    >>> from minidelta.delta import BitFit, LoRA  # or any other
+    >>> bert = bert_config(vocab_size=4000, d_model=64, n_layers=2, n_heads=4, d_ff=256)
+    >>> print(table({"lora": rehearse(bert, LoRA(), 32, 40, classes=2), "bitfit": rehearse(bert, BitFit(), 32, 40, classes=2)}))
+              total  trainable  weights MB  gradients MB  optimizer MB  activations MB  stored MB  10^9 flops
+    lora    405,666      4,226       1.623         0.017         0.034          12.692      0.017       0.573
+    bitfit  403,042      1,602       1.612         0.006         0.013          12.528      0.006       0.583
+    """
+    _check(config, optimizer, classes, scored, batch_size=batch_size, length=length, target_length=target_length or 1, classes=classes or 1)
+    model, delta = Transformer(config, seed=0).eval(), copy.deepcopy(delta)
+    delta.attach(model)
+    head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(config.d_model, classes)).to("meta") if classes else None
+    model.train().to("meta")
+    two = config.shape == "encoder-decoder"
+    written = target_length or length if two else length
+    ids, answers = (torch.zeros(batch_size, size, dtype=torch.long, device="meta") for size in (length, written))
+    mask = torch.ones_like(ids) if padded else None
+
+    def loss() -> Tensor:
+        hidden = model.hidden(ids, mask, decoder_input_ids=answers if two else None)  # [B,T,D]
+        told = delta.penalty()
+        if head is not None:
+            told = told + F.cross_entropy(head(model.pool(hidden) if config.pooler else hidden[:, -1].clone()), ids[:, 0])
+        if scored or head is None:
+            n = scored or answers.numel()
+            told = told + F.cross_entropy(model.lm_logits(hidden.flatten(0, 1)[:n]), answers.flatten()[:n])
+        return told
+
+    with AsOnCPU():
+        return measure(loss, model, [*delta.parameters(), *(head.parameters() if head else ())], optimizer, count=True)
+
+
+class AsOnCPU(TorchFunctionMode):
+    """On the meta device PyTorch writes attention out; a CPU has a kernel for it, which keeps less, unless there is dropout or a gradient of the mask."""
+
+    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            q, k, v, mask, dropout, causal = args
+            if not dropout and not (mask is not None and mask.requires_grad):
+                mask = mask if mask is None or mask.is_floating_point() else torch.zeros_like(mask, dtype=q.dtype)
+                return KERNEL(q, k, v, 0.0, causal, attn_mask=mask, **(kwargs or {}))[0]
+        return func(*args, **(kwargs or {}))
 
 
 # Parameters: the sizes of the tensors.
@@ -344,29 +424,32 @@ def bytes_per_task(ledger: Ledger, tasks: int) -> float:
 
 
 def table(ledgers: dict[str, Ledger]) -> str:
-    """Ledgers by name as aligned text: parameters, MB (10^6 bytes) and, where it was timed, milliseconds for a step."""
+    """Ledgers by name as aligned text: parameters, MB (10^6 bytes) and, where it was timed or counted, milliseconds and flops of a step."""
     rows = list(ledgers.values())
     columns = [["", *ledgers]]
     columns += [[name, *(f"{getattr(row, name):,}" for row in rows)] for name in ("total", "trainable")]
     columns += [[f"{name} MB", *(f"{getattr(row, name) / 1e6:,.3f}" for row in rows)] for name in ("weights", "gradients", "optimizer", "activations", "stored")]
     if any(row.seconds is not None for row in rows):
         columns.append(["step ms", *("" if row.seconds is None else f"{1000 * row.seconds:.1f}" for row in rows)])
+    if any(row.flops is not None for row in rows):
+        columns.append(["10^9 flops", *("" if row.flops is None else f"{row.flops / 1e9:.3f}" for row in rows)])
     names, *figures = [[cell.rjust(max(map(len, column))) for cell in column] for column in columns]
     names = [name.lstrip().ljust(len(name)) for name in names]
     return "\n".join("  ".join(line).rstrip() for line in zip(names, *figures))
 
 
-def _check(c: TransformerConfig, method: str, optimizer: str, targets: list[str], **counts: int) -> None:
+def _check(c: TransformerConfig, optimizer: str, heads: int, scored: int | None, **counts: int) -> None:
     """Refuse what cannot work, with what was met and what would be right."""
-    _choose("method", method, METHODS)
     _choose("optimizer", optimizer, MOMENTS)
-    for target in targets:
-        _choose("target", target, dict.fromkeys(name for name, _, _ in linears(c, cross=False)))
     for name, value in counts.items():
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"{name} is {value!r}; it counts something, so give a whole number of at least 1.")
     if c.positions == "learned" and counts["length"] > c.max_positions:
         raise ConfigError(f"length is {counts['length']}, and the model has {c.max_positions} positions; give at most that many tokens.")
+    if heads and c.shape == "encoder-decoder":
+        raise ConfigError(f"classes is {heads}, but an encoder-decoder answers in words and gets no new head; leave classes at 0.")
+    if c.lm_head is None and (scored or not heads):
+        raise ConfigError("This model has no language-model head to score tokens with; say how many classes a new head has, and leave scored out.")
 
 
 def _choose(what: str, name: str, known: Iterable[str]) -> None:
