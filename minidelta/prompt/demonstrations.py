@@ -26,7 +26,7 @@ def demonstrate(template: Template, demonstrations: Sequence[tuple[Example, str]
 
     >>> asked = demonstrate(Template("{text_a|shorten} It was {mask}."), [(Example("I left early."), "bad"), (Example("What {joy}!"), "good")])
     >>> asked.source
-    'I left early. It was bad.{sep}What {{joy}}! It was good.{sep}{text_a|shorten:tail} It was {mask}.'
+    'I left early. It was bad.{sep}What {{joy}}! It was good.{sep}{text_a|shorten} It was {mask}.'
     """
     template.with_masks(1)  # complains about several gaps
     pieces = [f"{answered(template, example, answer, most)}{{sep}}" for example, answer in demonstrations]

@@ -78,7 +78,7 @@ def generate_templates(t5: nn.Module, tokenizer: Any, examples: Sequence[Example
     unknown = next((example for example in examples if example.label not in label_words), None)
     if unknown is not None or not examples:
         raise PromptError(f"Templates are generated from labelled examples, and {unknown!r} has no label word." if examples else "Templates are generated from labelled examples, and none were given.")
-    before = before or "{text_a|shorten:tail}" + " {text_b|shorten:tail}" * (examples[0].text_b is not None)
+    before = before or "{text_a|shorten}" + " {text_b|shorten}" * (examples[0].text_b is not None)
     sources = _sources(Template(f"{before} {{mask}} {{meta:{ANSWER}}} {{mask}}"), t5, tokenizer, examples, [label_words[example.label][0] for example in examples])
     found = fill_gaps(t5, tokenizer, sources, gaps=2, beams=beams, longest=longest, watched=True)
     templates = [(score, Template(before + "".join(map(str, _around(tokenizer, first, second))))) for score, (first, second) in found]

@@ -85,7 +85,7 @@ class Part:
             inside += f':"{escaped}"'
         elif self.count != 1:
             inside += f":{self.count}"
-        inside += f"|shorten:{self.shorten}" if self.shorten else ""
+        inside += {None: "", "tail": "|shorten"}.get(self.shorten, f"|shorten:{self.shorten}")
         return "{" + "|".join([inside, *self.filters]) + "}"
 
     def text(self, example: Example) -> str:

@@ -150,7 +150,7 @@ def test_an_explanation_shows_every_token_and_what_was_cut(family):
     shown = explain(renderer('{soft:2} {text_a|shorten} it {soft:"was"} {mask} .', family, 10), LONG, "good")
     assert shown.text == "<soft> a the film book meal was is good bad fine it <was> good ."
     assert [name for name, origin in shown.tokens if origin == "soft"] == ["<soft 0>", "<soft 1>", "<soft 2>"]
-    assert "fine" in shown.cut["{text_a|shorten:tail}"] and "a the" not in shown.cut["{text_a|shorten:tail}"]
+    assert "fine" in shown.cut["{text_a|shorten}"] and "a the" not in shown.cut["{text_a|shorten}"]
     assert {"bert": "at the mask, position", "gpt": "on the token after", "t5": "position 1 of the decoder"}[family] in str(shown)
     assert bool(shown.decoder) == (family == "t5")
     page = shown._repr_html_()

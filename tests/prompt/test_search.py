@@ -57,7 +57,7 @@ def test_generated_templates_hold_texts_a_mask_and_words():
     assert 1 <= len(found) <= 5 and len({template for _, template in found}) == len(found)
     assert all([part.kind for part in template.parts if part.kind != "literal"] == ["text_a", "mask"] for _, template in found)
     pairs = [Example("the film", "the book", "positive"), Example("the meal", "the film", "negative")]
-    assert all(template.source.startswith("{text_a|shorten:tail} {text_b|shorten:tail} ") for _, template in generate_templates(model("t5"), tokenizer("t5"), pairs, WORDS, beams=2, longest=2))
+    assert all(template.source.startswith("{text_a|shorten} {text_b|shorten} ") for _, template in generate_templates(model("t5"), tokenizer("t5"), pairs, WORDS, beams=2, longest=2))
     for arguments, complaint in (((model("bert"), tokenizer("bert"), task().train, WORDS), "take a T5"), ((model("t5"), tokenizer("t5"), [], WORDS), "none were given"), ((model("t5"), tokenizer("t5"), [Example("x")], WORDS), "has no label word")):
         with pytest.raises(PromptError, match=complaint):
             generate_templates(*arguments)

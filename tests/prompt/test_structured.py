@@ -112,7 +112,7 @@ def test_an_ensemble_is_the_mean_of_its_templates():
 # ---- demonstrations ---------------------------------------------------------------------------------------------------
 def test_demonstrations_stand_in_front_and_are_never_cut():
     shown = demonstrate(Template("{text_a|shorten|lower} it was {mask} ."), [(Example("A {BAD} film and more"), "bad")], most=3)
-    assert str(shown) == "a {{bad}} film it was bad .{sep}{text_a|shorten:tail|lower} it was {mask} ."
+    assert str(shown) == "a {{bad}} film it was bad .{sep}{text_a|shorten|lower} it was {mask} ."
     assert shown.fill(Example("The book"), "good") == "a {bad} film it was bad .[SEP]the book it was good ."
     with pytest.raises(PromptError, match="2 gaps"):
         demonstrate(Template("{mask} {text_a} {mask}"), [])
