@@ -17,7 +17,17 @@ from minidelta.delta.checks import positive, whole
 from minidelta.delta.linear import Difference, LinearDelta
 
 
-class LoHa(LinearDelta):
+class OfRank(LinearDelta):
+    """Base of the two with a rank R and s = alpha / R."""
+
+    def __init__(self, rank: int = 4, alpha: float = 8.0, targets: str | Sequence[str] | None = None) -> None:
+        whole(rank=rank)
+        positive(alpha=alpha)
+        super().__init__(targets, rank=rank, alpha=alpha)
+        self.rank, self.scaling = rank, alpha / rank
+
+
+class LoHa(OfRank):
     """Low-rank Hadamard product.
 
     Args:
@@ -36,12 +46,6 @@ class LoHa(LinearDelta):
     paper = "Hyeon-Woo et al. 2022"
     learning_rate = 2e-2
     peft = "LOHA"
-
-    def __init__(self, rank: int = 4, alpha: float = 8.0, targets: str | Sequence[str] | None = None) -> None:
-        whole(rank=rank)
-        positive(alpha=alpha)
-        super().__init__(targets, rank=rank, alpha=alpha)
-        self.rank, self.scaling = rank, alpha / rank
 
     def part(self, linear: nn.Linear) -> "Hadamard":
         return Hadamard(linear, self.rank, self.scaling)
@@ -66,7 +70,7 @@ class Hadamard(Difference):
         return self.scaling * (self.B_1 @ self.A_1) * (self.B_2 @ self.A_2)
 
 
-class LoKr(LinearDelta):
+class LoKr(OfRank):
     """Low-rank Kronecker product.
 
     Args:
@@ -85,12 +89,6 @@ class LoKr(LinearDelta):
     paper = "Yeh et al. 2024"
     learning_rate = 2e-2
     peft = "LOKR"
-
-    def __init__(self, rank: int = 4, alpha: float = 8.0, targets: str | Sequence[str] | None = None) -> None:
-        whole(rank=rank)
-        positive(alpha=alpha)
-        super().__init__(targets, rank=rank, alpha=alpha)
-        self.rank, self.scaling = rank, alpha / rank
 
     def part(self, linear: nn.Linear) -> "Kronecker":
         return Kronecker(linear, self.scaling, self.rank)
