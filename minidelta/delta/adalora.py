@@ -2,10 +2,11 @@
 
     W x  becomes  (W + s P diag(lambda) Q) x        P [d_out,R], lambda [R], Q [R,d_in]; s = alpha / R   (equation 3)
     penalty = gamma (||P^T P - I||^2 + ||Q Q^T - I||^2), so that P and Q stay near singular vectors       (equation 4)
-    every few steps: importance of each triple (column of P, lambda, row of Q); the least important lambdas are set to zero
+    after each update: importance of each triple (column of P, lambda, row of Q); the least important lambdas are set to zero
 
 The importance of one number w is the product of two running means, of |w dL/dw| and of how much that varies.
 Changes: the chosen linears.  Frozen: all of the backbone.  lambda starts at zero, so the model starts unchanged.
+Differences: the penalty is the mean over the linears, in the paper their sum; the paper silences triples every few updates.
 """
 
 from collections.abc import Sequence
