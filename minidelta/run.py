@@ -262,7 +262,7 @@ def texts(text: str | None, text_b: str | None, file: Path | None, stream: TextI
     """
     skipped: list[Skipped] = []
     if text is not None:
-        examples = [Example(text, text_b)]
+        examples = [Example(text, text_b, source="the text")]
     elif file and file.suffix.lower() in ENDINGS:
         examples, skipped = read_examples(file, columns, labelled=False)
     else:

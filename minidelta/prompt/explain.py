@@ -144,6 +144,9 @@ def lint(renderer: Renderer, label_words: dict[str, list[str]] | None = None, ex
             ids = tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
             if split and len(ids) > 1:
                 found.append(f"The label word {word!r} of {label!r} is {len(ids)} tokens ({' '.join(map(_shown, tokenizer.convert_ids_to_tokens(ids)))}); one mask reads one of them.")
+    for token in tokenizer.all_special_tokens:
+        if any(part.kind == "literal" and token in part.value for part in template.parts):
+            found.append(f"The template writes {token} itself, which the model reads as its own sign; the place of the answer is {{mask}}, and other signs are {{sep}} and {{special:...}}.")
     for number, part in enumerate(template.masks):
         before = template.source[: part.start]
         if before and before[-1].isalnum() and not "\u2e80" <= before[-1] <= "\u9fff":  # Chinese and Japanese write no spaces

@@ -153,7 +153,11 @@ class PromptLearner(Learner):
 
     def lint(self, examples: Sequence[Example] | None = None) -> list[str]:
         """What is probably wrong with template and label words; see `explain.py`."""
-        return lint(self.renderer, getattr(self.verbalizer, "label_words", None), self.task.train[:50] if examples is None else examples, split=False)
+        found = lint(self.renderer, getattr(self.verbalizer, "label_words", None), self.task.train[:50] if examples is None else examples, split=False)
+        masks = sum(part.count for part in self.template.masks)
+        if masks > 1 and isinstance(self.verbalizer, WordVerbalizer) and self.verbalizer.tokens != "product":
+            found.append(f"The template has {masks} masks, and these label words are read at the first of them.")
+        return found
 
     def settings(self) -> dict[str, Any]:
         prior = None if self.prior is None else self.prior.tolist()

@@ -69,7 +69,8 @@ class Renderer:
         self.room = max_length - (reserve if shape == "decoder" else 0)
         self.parts: Sequence[Part] = template.parts
         if not template.masks and not writes:
-            raise PromptError(f"The template {template.source!r} has no {{mask}}, so there is no place for an answer; add one.")
+            written = next((sign for sign in ("[MASK]", "<mask>", "<extra_id_0>") if sign in template.source), None)
+            raise PromptError(f"The template {template.source!r} has no {{mask}}, so there is no place for an answer; {f'write it for {written}' if written else 'add one'}.")
         if shape == "encoder" and tokenizer.mask_token is None:
             raise PromptError("This tokenizer has no mask token; take a masked language model such as bert-micro.")
         if shape == "decoder":

@@ -241,8 +241,14 @@ def read_label_words(source: str, labels: Sequence[str]) -> LabelWords:
                 label, sign, words = entry.partition("=")
                 if not sign:
                     raise PromptError(f"The label words {source!r} cannot be read at {entry.strip()!r}; write label=word,word;label=word, or name a .json file.")
-                given[label.strip()] = words.split(",")
+                _give(given, label, words)
     return in_order(given, labels)
+
+
+def _give(given: dict[str, Sequence[str]], label: str, words: str) -> None:
+    if label.strip() in given:
+        raise PromptError(f"The label {label.strip()!r} is given words twice; write all of them at one place, between commas.")
+    given[label.strip()] = words.split(",")
 
 
 def in_order(given: Mapping[str, Sequence[str]], labels: Sequence[str]) -> LabelWords:
@@ -275,5 +281,9 @@ def _file_words(path: Path) -> dict[str, Sequence[str]]:
         raise PromptError(f"{path}: the label words cannot be read ({problem.strerror}).") from None
     except ValueError as problem:
         raise PromptError(f"{path}: the label words cannot be read ({problem}).") from None
-    lines = [line.partition(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return {label.strip(): words.split(",") for label, _, words in lines}
+    given: dict[str, Sequence[str]] = {}
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            label, _, words = line.partition(":")
+            _give(given, label, words)
+    return given

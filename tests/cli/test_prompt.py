@@ -84,7 +84,7 @@ def test_a_template_asks_for_further_columns(kind, folders, tmp_path, capsys):
     assert same == [answer(capsys, "predict", "--run", out, "--file", written("first", ["film"]))[0][0]["probabilities"]]
 
     lacks = "asks for {meta:domain}, which this record lacks"
-    assert f"an example: the template {lacks}. Known: text_a." in mistake(capsys, "predict", "--run", str(out), "the film was good")
+    assert f"the text: the template {lacks}. Known: text_a." in mistake(capsys, "predict", "--run", str(out), "the film was good")
     assert f":1: the template {lacks}. Did you mean meta:domian?" in mistake(capsys, "predict", "--run", str(out), "--file", str(written("odd", ["film"], "domian"))).replace(":2:", ":1:")
     hole = written("mine", [""] + ["film"] * 40)  # found before anything trains, whichever part the record is in
     assert cli.main([*map(str, words), "--json"]) == 2
@@ -120,6 +120,8 @@ def test_choices_are_answered_in_words(folders, tmp_path, capsys):
     [
         ({"--template": "{txt_a} {mask}"}, "Did you mean text_a"),
         ({"--template": "{text_a} good"}, "has no {mask}"),
+        ({"--template": "{text_a} It was [MASK]"}, "no place for an answer; write it for [MASK]"),
+        ({"--verbalizer": "neg=bad;pos=good;pos=fine"}, "'pos' is given words twice"),
         ({"--template": "it-was"}, "There is no template 'it-was'"),
         ({"--template": "no/such/file.txt"}, "cannot be read"),
         ({"--template": "{text_b} {mask}"}, "the template asks for {text_b}"),

@@ -185,6 +185,11 @@ def test_calibration_is_asked_for_by_name_and_replaces_the_last(kind):
         calibrate(ours, "bath", task().train)
 
 
+def test_masks_that_nobody_reads_are_told():
+    words = WordVerbalizer({"negative": ["bad"], "positive": ["good"]})
+    assert "has 3 masks, and these label words are read at the first" in PromptLearner(model("bert"), tokenizer("bert"), task(), "{text_a|shorten} it was {mask} {mask:2}", words).lint()[-1]
+
+
 def test_an_explanation_and_a_lint_from_the_learner():
     ours = learner(template="{text_a|shorten} a good film ? {mask}")
     assert "a good film" in str(ours.explain(task().test[0])) and "'good'" in ours.lint()[0]

@@ -185,3 +185,4 @@ def test_lint_finds_the_usual_mistakes():
     assert "1 of 1 examples cannot be rendered" in lint(renderer("{text_a} it was {mask}", room=8), {}, [LONG])[-1]
     assert "GPT stops at the mask and never reads '? yes'." in lint(renderer("{text_a|shorten} it was {mask} ? yes", "gpt"))
     assert "every example reads alike" in lint(renderer("it was {mask}"))[0]
+    assert "The template writes [MASK] itself" in lint(renderer("{text_a|shorten} it was [MASK] {mask}"))[0]
