@@ -9,7 +9,7 @@ from minidelta.delta.adapter import Bottleneck
 from minidelta.delta.compacter import Hypercomplex, Rule
 from minidelta.delta.ia3 import ScaledKeysValues
 from minidelta.delta.prefix import Prefix
-from minidelta.errors import DeltaError
+from minidelta.errors import ConfigError, DeltaError
 from minidelta.model import attention_maps
 from tests.delta.oracle import batch, equal, noise, pair
 from tests.delta.tiny import SHAPES, inputs, tiny
@@ -221,3 +221,22 @@ def test_a_prefix_equals_peft(tmp_path):
     # PEFT moves the positions behind the prefix; ours count the text alone, as the prefix has no place in it.
     places = torch.arange(7).expand(3, -1) + 3
     equal(ours(**inputs_, position_ids=places), twin(**inputs_).logits, inputs_["attention_mask"])
+
+
+@pytest.mark.parametrize("shape", ["encoder", "decoder"])
+def test_a_prefix_with_positions_moves_the_text_and_gives_them_back(shape):
+    model, batch = tiny(shape), inputs(shape)
+    before = model(**batch)
+    plain = PTuningV2(prefix_length=3).attach(model)
+    behind = model(**batch, position_ids=torch.arange(3, 10).expand(3, -1))
+    kept = {name: value.clone() for name, value in plain.state_dict().items()}
+    plain.detach()
+    moved, second = PTuningV2(prefix_length=3, positions=True).attach(model), PTuningV2(prefix_length=4, positions=True)
+    moved.load_state_dict(kept)
+    torch.testing.assert_close(model(**batch), behind)
+    assert model.ahead == moved.prompt_length == 3 and second.attach(model).model.ahead == 7
+    with pytest.raises(ConfigError, match=r"67 tokens long \(7 of them are a prompt\).*cut the text to 57"):
+        model(torch.ones(1, 60, dtype=torch.long))
+    moved.detach()
+    second.detach()
+    assert model.ahead == 0 and torch.equal(model(**batch), before)
