@@ -9,6 +9,9 @@ The table: eight designs that train 2,048 to 2,128 parameters for each layer, al
 of the method, of which the validation part chooses.  Sequential and parallel are compared pair by pair, at the end of attention
 and of feed-forward, where nothing but the placement differs (nor the rates).  The mixed design is compared with the single
 one that is best on validation, chosen anew for each seed.
+
+What the record cannot tell: beside a delta the head learns at 2e-3, and 200 steps are few.  A head alone, at 2e-2, reaches 0.645 in
+them (C18), more than any design here, so what was compared is how the designs start.
 """
 
 import math
