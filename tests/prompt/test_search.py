@@ -79,9 +79,9 @@ def test_what_stands_before_the_gaps_is_one_s_own_choice():
 
 
 def test_new_words_are_not_glued_to_a_gap():
-    old = Template("{text_a} It was {mask}.")
-    assert _with(old, 3, "and so").source == "{text_a} It was {mask} and so" and _with(old, 3, "?").source == "{text_a} It was {mask}?"
-    assert _with(old, 1, "They were").source == "{text_a} They were {mask}." and _with(Template("It was {mask}"), 0, "So").source == "So {mask}"
+    old = Template("{text_a} It was {mask}.").parts
+    assert _with(old, 3, ["and", "so"]).source == "{text_a} It was {mask} and so" and _with(old, 3, ["?"]).source == "{text_a} It was {mask}?"
+    assert _with(old, 1, ["They", "were"]).source == "{text_a} They were {mask}." and _with(Template("It was {mask}").parts, 0, ["So"]).source == "So {mask}"
 
 
 def test_mining_counts_what_stands_between():
