@@ -14,9 +14,9 @@ Tasks: those that this model can learn from some dozens of examples.  Sentiment 
 leaves guessing there (seed 100, K = 64: sentiment 0.46 to 0.55, entailment 0.39 to 0.45 for all heads, templates and rates),
 and a distance between two flat curves means nothing; question types take their place.
 
-Measured so, the claim does not hold.  On relations neither arm got beyond what it reached with eight examples, so a look afterwards
-asked whether 60 updates were too few (seeds 100 and 101, 150 updates): relations at K = 16 then 0.62 for the head and 0.51 for the prompts,
-at K = 4 0.44 and 0.39; question types at K = 32 (seed 100) 0.81 and 0.78.  Both arms gain, and their order stays.
+Measured first with 60 updates, 4 to 32 examples per class and a head that learnt at the backbone's rate: gain -0.010, worth -21.
+Topics had then nothing left to gain from 8 examples on, and relations were cut short.  So there are 150 updates now, one and two
+examples per class as well, and the head learns ten times as fast, as by default; arms, parts and margins are as they were.
 """
 
 import random
@@ -42,11 +42,11 @@ from minidelta.world import lexicon
 
 MODEL = "bert-nano"
 TASKS = ("topic", "question-type", "relation")
-SHOTS = (4, 8, 16, 32)  # examples per class, of both arms
+SHOTS = (1, 2, 4, 8, 16, 32)  # examples per class, of both arms
 FURTHER = 64  # of the head alone, so that it can reach what the prompt reached
 NULL_SHOTS = (4, 16)
 RATES = (1e-3, 3e-3)
-STEPS, BATCH, TESTED = 60, 16, 500  # updates, examples an update, test examples
+STEPS, BATCH, TESTED = 150, 16, 500  # updates, examples an update, test examples
 
 Curve = list[tuple[float, float]]  # (examples, score)
 
@@ -168,7 +168,7 @@ CLAIM = Claim(
     claim="a prompt is worth many data points",
     paper="Le Scao and Rush 2021: worth 3,506 examples on MNLI, 752 on BoolQ, 282 on RTE, 90 on CB, and -424 on WiC (RoBERTa-large)",
     parts=(
-        Part("gain", "with 4 to 32 examples per class the prompt gains at least 3 points over the head", 0.03, gain),
+        Part("gain", "with 1 to 32 examples per class the prompt gains at least 3 points over the head", 0.03, gain),
         Part("worth", "the head needs at least 20 examples more to reach the same score", 20.0, mean_worth),
     ),
     runs=runs,
