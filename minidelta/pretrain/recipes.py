@@ -50,7 +50,7 @@ RECIPES = {
     #                      family  width layers heads  steps    lr
     "bert-nano":  Recipe("bert",    64,    2,    4,   12_000, 6e-3, optimizer="muon", snapshots=(0.02, 0.06, 0.18, 0.5)),
     "bert-micro": Recipe("bert",   128,    4,    8,  12_000, 1.5e-3, optimizer="muon"),
-    "bert-mini":  Recipe("bert",   192,    6,    8,  16_000, 1e-3),
+    "bert-mini":  Recipe("bert",   192,    6,    8,   8_000, 1.2e-3, optimizer="muon"),
     "gpt-nano":   Recipe("gpt",     64,    2,    4,   3_000, 3e-3),
     "gpt-micro":  Recipe("gpt",    128,    4,    8,   6_000, 1.5e-3),
     "gpt-mini":   Recipe("gpt",    192,    6,    8,  16_000, 1e-3),
