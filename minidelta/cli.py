@@ -241,7 +241,7 @@ def _parser() -> _Parser:
     run.add_argument("--steps", type=_natural, help="updates (default: by the task's size)")
     run.add_argument("--lr", type=_rate, help="peak learning rate (default: the method's own)")
     run.add_argument("--batch-size", type=_natural, metavar="B", help="examples per update (default 32)")
-    run.add_argument("--representation", metavar="R", help="of an entity pair, for relation with BERT: cls, mention-pooling, mention-types, markers-cls, markers-pooling, entity-start (default)")
+    run.add_argument("--representation", metavar="R", help="what BERT's head reads; of a text: cls (default), mean; of an entity pair: cls, mention-pooling, mention-types, markers-cls, markers-pooling, entity-start (default)")
     run.add_argument("--template", metavar="T", help="with --method prompt: the template, such as '{text_a|shorten} It was {mask}', a built-in name (`minidelta list templates`), or FILE#NAME")
     run.add_argument("--verbalizer", metavar="V", help="label words, such as 'negative=bad,awful;positive=good', or a .json file (default: the task's own, or the names of the labels)")
     run.add_argument("--tokens", metavar="W", help="how label words of several tokens count: strict (default), first, mean, max, product, span; knowledge: more words from the lexicon; vectors or prototypes: in place of words")

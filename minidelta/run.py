@@ -95,7 +95,7 @@ def run(
         shots: for the record only.
         seed: of order, dropout and new weights.
         steps, lr, batch_size: None for the tested defaults.
-        representation: of the pair of entities, for relation extraction with BERT; None: entity-start.
+        representation: what a BERT's head reads, of a text (None: cls) or of a pair of entities (None: entity-start).
         prompt: of the method prompt.
         columns: what the task's file calls its columns; kept for `predict --file`.
         out: folder to keep the trained model in; an interrupted run in it goes on where it was.
@@ -108,7 +108,7 @@ def run(
         raise ConfigError(f"there is no method {method!r}. {near_misses(method, ['full', 'head', 'prompt', *METHODS])}")
     prompt.check(method)
     if method == "prompt" and representation:
-        raise ConfigError("a representation of entity pairs belongs to a head, and a prompt has none; leave it out, or choose another method.")
+        raise ConfigError("a representation belongs to a head, and a prompt has none; leave it out, or choose another method.")
     started = time.perf_counter()
     settings = {"steps": steps, "lr": lr, "seed": seed} | ({"batch_size": batch_size} if batch_size else {})
     form = {"representation": representation} if representation else {}

@@ -26,14 +26,11 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from torch import Tensor
-
 from minidelta.claims.claim import Claim, Part, Run
 from minidelta.claims.tuning import best_rate
 from minidelta.data import Task, load_task
 from minidelta.evaluate import evaluate
 from minidelta.finetune import Learner, learner_for
-from minidelta.finetune.classify import Classifier
 from minidelta.hub import load_model, load_tokenizer
 from minidelta.prompt import WordVerbalizer, prompt_learner
 from minidelta.prompt.builtin import TEMPLATES
@@ -49,17 +46,6 @@ RATES = (1e-3, 3e-3)
 STEPS, BATCH, TESTED = 150, 16, 500  # updates, examples an update, test examples
 
 Curve = list[tuple[float, float]]  # (examples, score)
-
-
-class MeanPooled(Classifier):
-    """A head on the mean of all tokens, where the usual one reads [CLS]."""
-
-    def summary(self, hidden: Tensor, batch: dict[str, Any]) -> Tensor:
-        mask = batch["inputs"].get("attention_mask")
-        if mask is None:
-            return hidden.mean(1)
-        real = mask[..., None].to(hidden.dtype)  # [B,T,1]
-        return (hidden * real).sum(1) / real.sum(1)  # [B,T,D] -> [B,D]
 
 
 def runs(light: bool) -> list[Run]:
@@ -88,8 +74,7 @@ def do(run: Run) -> dict[str, Any]:
 def _learner(run: Run, task: Task, tokenizer: Any) -> Learner:
     model = load_model(MODEL)
     if run["arm"] == "head":
-        kind = learner_for if task.kind == "relation" else MeanPooled
-        return kind(model, tokenizer, task, seed=run["seed"])
+        return learner_for(model, tokenizer, task, seed=run["seed"], representation="entity-start" if task.kind == "relation" else "mean")
     words = WordVerbalizer(null_words(task, tokenizer, run["seed"])) if run["arm"] == "null" else None
     return prompt_learner(model, tokenizer, task, run["template"], words, seed=run["seed"])
 

@@ -4,16 +4,22 @@
     GPT    p(y) = softmax(W h_m + b), loss L2 + lambda L1    Radford et al. 2018, equations 3 to 5
 
 h_m is the last real token, which alone has read everything; L1 is the language-model loss on the same text.
+Of BERT's tokens the head can also read the mean, which needs fewer examples where pre-training has taught [CLS] little
+about texts: the mean is there at once, and [CLS] must first be trained to gather it.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from minidelta.data import Example
+from minidelta.errors import ConfigError, near_misses
 from minidelta.finetune.learner import IGNORED, Batch, Head, Item, Learner
+
+REPRESENTATIONS = ("cls", "mean")  # of a text, for BERT
 
 
 class Classifier(Learner):
@@ -21,12 +27,16 @@ class Classifier(Learner):
 
     Args:
         lm_weight: lambda, GPT's weight of the auxiliary language-model loss; the paper's 0.5.
+        representation: of the text, for BERT: "cls", or "mean" of all real tokens.
         settings: as of `Learner`.
+    Raises: ConfigError for an unknown representation.
     """
 
-    def __init__(self, *args: Any, lm_weight: float = 0.5, **settings: Any) -> None:
+    def __init__(self, *args: Any, lm_weight: float = 0.5, representation: str = "cls", **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.lm_weight = lm_weight
+        if representation not in REPRESENTATIONS:
+            raise ConfigError(f"There is no representation of texts called {representation!r}. {near_misses(representation, REPRESENTATIONS)}")
+        self.lm_weight, self.representation = lm_weight, representation
         self.head = Head(self.model.config.d_model, len(self.task.labels), self.seed).to(self.model.device)
 
     def texts(self, example: Example) -> tuple[str, str | None]:
@@ -44,6 +54,13 @@ class Classifier(Learner):
     def pad(self, items: Sequence[Item]) -> Batch:
         return super().pad(items) | {"labels": self.rows([[item["label"]] for item in items], IGNORED)[:, 0]}
 
+    def summary(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """One vector for a text [B,T,D] -> [B,D]."""
+        if self.representation == "cls":
+            return super().summary(hidden, batch)
+        real = torch.arange(hidden.size(1), device=hidden.device) < batch["lengths"][:, None]  # [B,T]
+        return (hidden * real[..., None]).sum(1) / batch["lengths"][:, None]
+
     def scores(self, batch: Batch) -> Tensor:
         """Unnormalised scores of the classes [B,C]."""
         return self.head(self.summary(self.hidden(batch), batch))
@@ -57,3 +74,6 @@ class Classifier(Learner):
 
     def answers(self, batch: Batch) -> list[str]:
         return [self.task.labels[best] for best in self.scores(batch).argmax(-1).tolist()]
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | ({"representation": self.representation} if self.shape == "encoder" else {})

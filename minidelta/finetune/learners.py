@@ -24,12 +24,12 @@ def learner_for(model: nn.Module, tokenizer: Any, task: Task, **settings: Any) -
         tokenizer: its own.
         task: of any kind.
         settings: as of the learner: seed, max_length, lm_weight (GPT), answer_length (text to text), representation
-            (of the pair of entities: relation with BERT).
+            (with BERT: of a text, or of the pair of entities).
     Raises: TaskError where the family cannot do the task, with the family that can.
     """
     shape, kind = model.config.shape, task.kind
-    if "representation" in settings and (kind, shape) != ("relation", "encoder"):
-        raise TaskError(f"A representation of entity pairs belongs to relation extraction with a BERT; {task.name!r} is a {kind} task and the model an {shape}. Leave it out.")
+    if "representation" in settings and (kind not in ("classification", "relation") or shape != "encoder"):
+        raise TaskError(f"A representation belongs to the classification of texts or relations with a BERT; {task.name!r} is a {kind} task and the model an {shape}. Leave it out.")
     if shape == "encoder-decoder":
         return TextToText(model, tokenizer, task, **settings)
     if kind == "relation" and shape == "encoder":

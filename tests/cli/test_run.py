@@ -107,7 +107,7 @@ def test_a_table_in_words(folders, reviews, capsys):
         ({"--task": "hub:sst2"}, "hub cannot be reached"),
         ({"--task": "translation"}, "does not write"),
         ({"--method": "lora2"}, "Did you mean lora"),
-        ({"--representation": "cls"}, "belongs to relation extraction"),
+        ({"--representation": "entity-start"}, "no representation of texts"),
         ({"--shots": "500"}, "500 examples per class were asked for"),
         ({"--strict": None}, "reviews.jsonl:121: 'text' is empty"),
         ({"--text-column": "words"}, "no 'words'"),

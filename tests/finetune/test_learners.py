@@ -200,8 +200,20 @@ def test_mention_types_move_the_embeddings_and_train_with_the_head(method):
 def test_a_representation_that_cannot_be():
     with pytest.raises(ConfigError, match="Did you mean entity-start"):
         learner("bert", "relation", representation="entity-starts")
-    with pytest.raises(TaskError, match="belongs to relation extraction with a BERT"):
+    with pytest.raises(ConfigError, match="Did you mean mean"):
+        learner("bert", "classification", representation="means")
+    with pytest.raises(TaskError, match="relations with a BERT"):
         learner("gpt", "relation", representation="cls")
+
+
+def test_a_head_on_the_mean_of_all_tokens():
+    few = task("classification")
+    ours = learner("bert", "classification", representation="mean")
+    batch = ours.collate([few.train[0], few.train[1]])
+    hidden = ours.hidden(batch)
+    for row, length in enumerate(batch["lengths"].tolist()):  # padding does not count
+        assert torch.allclose(ours.summary(hidden, batch)[row], hidden[row, :length].mean(0), atol=1e-6)
+    assert ours.settings()["representation"] == "mean"
 
 
 def test_words_and_pieces_are_aligned():
