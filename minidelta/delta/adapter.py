@@ -70,7 +70,7 @@ class PfeifferAdapter(HoulsbyAdapter):
     name = "pfeiffer"
     paper = "Pfeiffer et al. 2020"
     default_targets = ("ffn_out",)
-    learning_rate = 2e-2
+    learning_rate = 1e-2
 
 
 class ParallelAdapter(HoulsbyAdapter):
@@ -95,7 +95,7 @@ class ScaledParallelAdapter(ParallelAdapter):
 
     name = "scaled-parallel-adapter"
     paper = "He et al. 2022"
-    learning_rate = 3e-3
+    learning_rate = 5e-3
 
     def __init__(self, bottleneck_dim: int = 16, activation: str = "relu", scaling: float = 4.0, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(bottleneck_dim, activation, scaling, targets)

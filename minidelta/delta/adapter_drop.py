@@ -33,7 +33,7 @@ class AdapterDrop(HoulsbyAdapter):
 
     name = "adapter-drop"
     paper = "Rücklé et al. 2021"
-    learning_rate = 2e-2
+    learning_rate = 1e-2
 
     def __init__(self, dropped: int | None = None, bottleneck_dim: int = 16, activation: str = "gelu", scaling: float = 1.0, targets: str | Sequence[str] | None = None) -> None:
         if dropped is not None and (not isinstance(dropped, int) or dropped < 0):

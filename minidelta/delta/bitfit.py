@@ -77,7 +77,7 @@ class LNTuning(Delta):
     name = "ln-tuning"
     paper = "Qi et al. 2022"
     default_targets = NORMS
-    learning_rate = 5e-2
+    learning_rate = 1e-2
     peft = "LN_TUNING"
 
     def __init__(self, targets: str | Sequence[str] | None = None) -> None:

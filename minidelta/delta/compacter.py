@@ -34,7 +34,7 @@ class Compacter(HoulsbyAdapter):
 
     name = "compacter"
     paper = "Karimi Mahabadi et al. 2021"
-    learning_rate = 2e-2
+    learning_rate = 1e-2
 
     def __init__(self, products: int = 4, bottleneck_dim: int = 24, activation: str = "gelu", scaling: float = 1.0, targets: str | Sequence[str] | None = None) -> None:
         whole(products=products)

@@ -39,7 +39,7 @@ class DiffPruning(LinearDelta):
     name = "diff-pruning"
     paper = "Guo et al. 2021"
     default_targets = ("linear",)
-    learning_rate = 1e-3
+    learning_rate = 3e-3
 
     def __init__(self, penalty_weight: float = 0.1, start: float = 5.0, targets: str | Sequence[str] | None = None) -> None:
         positive(penalty_weight=penalty_weight, start=start)

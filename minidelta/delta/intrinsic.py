@@ -39,7 +39,7 @@ class DID(LinearDelta):
     name = "did"
     paper = "Li et al. 2018"
     default_targets = ("linear",)
-    learning_rate = 2e-2
+    learning_rate = 1e-2
     scaled = False
 
     def __init__(self, dimension: int = 200, seed: int = 0, targets: str | Sequence[str] | None = None) -> None:

@@ -42,7 +42,7 @@ class LST(Delta):
     name = "lst"
     paper = "Sung et al. 2022"
     default_targets = ("block_out", "final")
-    learning_rate = 2e-2
+    learning_rate = 1e-2
 
     def __init__(self, reduction: int = 8, targets: str | Sequence[str] | None = None) -> None:
         whole(reduction=reduction)

@@ -38,7 +38,7 @@ class LastLayers(Delta):
     name = "last-layers"
     paper = "Lee et al. 2019"
     default_targets = (*PRESETS["linear"], *NORMS)
-    learning_rate = 3e-3
+    learning_rate = 5e-3
 
     def __init__(self, layers: int | None = None, targets: str | Sequence[str] | None = None) -> None:
         if layers is not None and (not isinstance(layers, int) or layers < 1):

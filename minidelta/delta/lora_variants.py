@@ -30,7 +30,7 @@ class RsLoRA(LoRA):
 
     name = "rslora"
     paper = "Kalajdzievski 2023"
-    learning_rate = 4e-3
+    learning_rate = 3e-3
 
     def __init__(self, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(rank, alpha, dropout, targets)
@@ -51,7 +51,7 @@ class LoRAPlus(LoRA):
 
     name = "lora-plus"
     paper = "Hayou et al. 2024"
-    learning_rate = 1e-3
+    learning_rate = 5e-4
 
     def __init__(self, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, ratio: float = 16.0, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(rank, alpha, dropout, targets)
@@ -75,6 +75,7 @@ class LoRAFA(LoRA):
 
     name = "lora-fa"
     paper = "Zhang et al. 2023"
+    learning_rate = 1e-2
 
     def part(self, linear: nn.Linear) -> "HalfFrozen":
         return HalfFrozen(linear, self.rank, self.scaling, self.dropout)
@@ -109,7 +110,7 @@ class PiSSA(LinearDelta):
 
     name = "pissa"
     paper = "Meng et al. 2024"
-    learning_rate = 1e-2
+    learning_rate = 5e-3
     peft = "LORA"
 
     def __init__(self, rank: int = 8, targets: str | Sequence[str] | None = None) -> None:

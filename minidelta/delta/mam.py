@@ -36,7 +36,7 @@ class MAM(Delta):
     name = "mam"
     paper = "He et al. 2022"
     default_targets = ("kv", "ffn_out")
-    learning_rate = 5e-3
+    learning_rate = 1e-2
 
     def __init__(self, prefix_length: int = 5, bottleneck_dim: int = 16, scaling: float = 4.0, targets: str | Sequence[str] | None = None) -> None:
         whole(prefix_length=prefix_length, bottleneck_dim=bottleneck_dim)

@@ -30,7 +30,7 @@ class PTuning(PromptTuning):
 
     name = "p-tuning"
     paper = "Liu et al. 2021"
-    learning_rate = 3e-3
+    learning_rate = 1e-2
     peft = "P_TUNING"
 
     def __init__(self, prompt_length: int = 20, encoder: str = "lstm", targets: str | Sequence[str] | None = None) -> None:

@@ -44,7 +44,7 @@ class LoHa(OfRank):
 
     name = "loha"
     paper = "Hyeon-Woo et al. 2022"
-    learning_rate = 2e-2
+    learning_rate = 5e-3
     peft = "LOHA"
 
     def part(self, linear: nn.Linear) -> "Hadamard":

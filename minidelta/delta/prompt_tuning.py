@@ -40,7 +40,7 @@ class PromptTuning(Delta):
     name = "prompt-tuning"
     paper = "Lester et al. 2021"
     default_targets = ("embed_out", "final")
-    learning_rate = 1e-1
+    learning_rate = 3e-1
     peft = "PROMPT_TUNING"
 
     def __init__(self, prompt_length: int = 20, init: str | Sequence[int] = "words", targets: str | Sequence[str] | None = None) -> None:

@@ -33,7 +33,7 @@ class TokenEmbeddings(Delta):
     name = "token-embeddings"
     paper = None
     default_targets = ("embed_out",)
-    learning_rate = 5e-2
+    learning_rate = 3e-2
     peft = "TRAINABLE_TOKENS"
 
     def __init__(self, tokens: Sequence[int] | None = None, targets: str | Sequence[str] | None = None) -> None:

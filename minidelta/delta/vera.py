@@ -34,7 +34,7 @@ class VeRA(LinearDelta):
 
     name = "vera"
     paper = "Kopiczko et al. 2024"
-    learning_rate = 1.5e-1
+    learning_rate = 1e-1
     peft = "VERA"
 
     def __init__(self, rank: int = 64, seed: int | None = 0, targets: str | Sequence[str] | None = None) -> None:
