@@ -32,7 +32,7 @@ from minidelta.hub import load_model, load_tokenizer
 MODEL = "bert-nano"
 TASKS = ("topic", "relation")
 RANKS = (0, 1, 2, 4, 8, 16, 32, 64)
-RATES = (4e-3, 1.6e-2)
+RATES = (2.5e-3, 1e-2)
 HEAD_RATES = (1e-2, 4e-2)
 STEPS, BATCH = 400, 16
 TRAIN, VALIDATION, TEST = 1600, 100, 500  # examples

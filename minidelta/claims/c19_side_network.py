@@ -42,7 +42,7 @@ WRITTEN, CLASSES = 4, 6
 INSIDE = ("lora", "houlsby")  # their gradients travel through the backbone
 MEMORY = ("full", *INSIDE, "lst")
 MODEL, TASKS, SCORES = "bert-nano", ("topic", "relation"), ("head", "lora", "lst")
-RATES = {"head": (1e-2, 2e-2), "lora": (8e-3, 1.6e-2), "lst": (2e-2, 4e-2)}
+RATES = {"head": (1e-2, 2e-2), "lora": (5e-3, 1e-2), "lst": (1e-2, 2e-2)}
 STEPS, BATCH, VALIDATION, TEST = 400, 16, 200, 500
 
 

@@ -38,10 +38,10 @@ DESIGNS: dict[str, tuple[tuple[Change, ...], float]] = {  # name -> (changes, de
     "parallel, attention": ((Change("mlp", "parallel", "attn_out", "add"),), 1e-2),
     "sequential, feed-forward": ((Change("mlp", "sequential", "ffn_out", "add"),), 1e-2),
     "parallel, feed-forward": ((Change("mlp", "parallel", "ffn_out", "add"),), 1e-2),
-    "scaled parallel, feed-forward": ((Change("mlp", "parallel", "ffn_out", "scaled", scaling=4.0),), 3e-3),
-    "LoRA": ((Change("linear", "parallel", "q_proj", "scaled", size=8, scaling=2.0), Change("linear", "parallel", "v_proj", "scaled", size=8, scaling=2.0)), 8e-3),
+    "scaled parallel, feed-forward": ((Change("mlp", "parallel", "ffn_out", "scaled", scaling=4.0),), 5e-3),
+    "LoRA": ((Change("linear", "parallel", "q_proj", "scaled", size=8, scaling=2.0), Change("linear", "parallel", "v_proj", "scaled", size=8, scaling=2.0)), 5e-3),
     "prefix": ((Change("softmax", "parallel", "heads", "gated", size=16),), 1e-1),
-    "mixed (MAM)": ((Change("softmax", "parallel", "heads", "gated", size=5), Change("mlp", "parallel", "ffn_out", "scaled", size=11, scaling=4.0)), 5e-3),
+    "mixed (MAM)": ((Change("softmax", "parallel", "heads", "gated", size=5), Change("mlp", "parallel", "ffn_out", "scaled", size=11, scaling=4.0)), 1e-2),
 }
 MIXED = "mixed (MAM)"
 STEPS, BATCH = 400, 16
