@@ -7,6 +7,8 @@ A head trains in every arm, at one rate; it is the same for all and not counted 
 The parts ask it of one family of each kind that the lecture names: Houlsby's adapters, LoRA, and prefixes that train directly (P-tuning
 v2; those made by a network train more numbers and keep as many).  "About" is at most 3 points below full fine-tuning.  The other families
 are drawn, and no part of the claim: a low point there may be the fault of a default that was found on few tries.
+
+Measured so, topics are learnt by all but the ladder, and relations by none as by full fine-tuning, which is 4 to 16 points ahead there.
 """
 
 import statistics
