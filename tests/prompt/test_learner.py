@@ -75,7 +75,7 @@ def test_soft_tokens_alone_train_and_the_backbone_stays(family, encoder):
 def test_soft_tokens_bring_their_own_rate():
     assert [group["lr"] for group in parameter_groups(learner(template=MIXED), "head")] == [0.1]
     assert [group["lr"] for group in parameter_groups(learner(template=MIXED), "head", lr=0.5)] == [0.5]
-    assert parameter_groups(learner(verbalizer=LabelVectors(WORDS)), "head")[0]["lr"] == 1e-2
+    assert parameter_groups(learner(verbalizer=LabelVectors(WORDS)), "head")[0]["lr"] == 2e-2
 
 
 def test_a_template_without_anything_to_train_says_so():
