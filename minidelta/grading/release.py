@@ -1,0 +1,189 @@
+"""Make exercises of solutions: `solutions/NN_name.ipynb` is written by hand, `exercises/NN_name.ipynb` never.
+
+What stands between `# BEGIN SOLUTION` and `# END SOLUTION` becomes one line that raises NotImplementedError; cells with the
+tag `teacher` (marking guides) go; outputs go; cell ids stay.  The result is the same every time, so a test can compare.
+The cells also carry what nbgrader reads, with the points of the tests.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from minidelta.errors import ConfigError, DataError
+from minidelta.grading.grade import write
+from minidelta.grading.key import PUBLIC, PUBLIC_SEED, ROOT, build, exercises, load, spec
+from minidelta.grading.notebook import BEGIN, END, TAG, TEACHER
+from minidelta.grading.server import Server
+from minidelta.grading.spec import Task
+from minidelta.grading.values import differ
+from minidelta.progress import progress
+
+KEPT = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
+LEFT_OUT = {".git", ".ci", ".venv", "runs", "build", "dist", "__pycache__", ".pytest_cache", ".ipynb_checkpoints"}
+
+
+def blank_out(source: str, words: str) -> str:
+    """A cell's source with each marked region replaced by one line that raises.
+
+    Raises: ConfigError for marks that do not pair.
+
+    >>> print(blank_out("def f(x):\\n    # BEGIN SOLUTION\\n    return x\\n    # END SOLUTION", "Exercise 1: f"))
+    def f(x):
+        raise NotImplementedError("Exercise 1: f")
+    """
+    kept, inside = [], False
+    for line in source.split("\n"):
+        mark = line.strip()
+        if mark == BEGIN and not inside:
+            inside = True
+            kept.append(f'{line[: len(line) - len(line.lstrip())]}raise NotImplementedError("{words}")')
+        elif mark == END and inside:
+            inside = False
+        elif mark in (BEGIN, END):
+            raise ConfigError(f"the marks {BEGIN} and {END} do not pair in the cell of {words!r}")
+        elif not inside:
+            kept.append(line)
+    if inside:
+        raise ConfigError(f"{END} is missing in the cell of {words!r}")
+    return "\n".join(kept)
+
+
+def exercise_of(solution: nbformat.NotebookNode, tasks: tuple[Task, ...]) -> nbformat.NotebookNode:
+    """The exercise notebook that a solution notebook makes.
+
+    Raises: ConfigError if a cell with the tag `exercise` defines no task, or a task has no such cell or no cell that checks it.
+    """
+    made = nbformat.v4.new_notebook(metadata=KEPT)
+    made.nbformat_minor = 5
+    number, checked = 0, set()
+    for cell in solution.cells:
+        tags = cell.metadata.get("tags", [])
+        if TEACHER in tags:
+            continue
+        metadata: dict[str, Any] = {"tags": tags} if tags else {}
+        source = cell.source
+        if TAG in tags:
+            task = next((task for task in tasks if re.search(rf"^(def|class) {task.name}\b", source, flags=re.MULTILINE)), None)
+            if task is None:
+                raise ConfigError(f"cell {cell.id} is tagged {TAG!r} and defines none of {', '.join(task.name for task in tasks)}")
+            number += 1
+            source = blank_out(source, f"Exercise {number}: {task.name}")
+            metadata["nbgrader"] = _nbgrader(task.name, solution=True)
+        elif asked := re.search(r'^check\("(\w+)"\)$', source, flags=re.MULTILINE):
+            task = next((task for task in tasks if task.name == asked[1]), None)
+            if task is not None:
+                checked.add(task.name)
+                metadata["nbgrader"] = _nbgrader(f"check-{task.name}", points=task.points)
+        if cell.cell_type == "code":
+            made.cells.append(nbformat.v4.new_code_cell(source, id=cell.id, metadata=metadata))
+        else:
+            made.cells.append(nbformat.v4.new_markdown_cell(source, id=cell.id, metadata=metadata))
+    names = {task.name for task in tasks}
+    if number != len(tasks) or checked != names:
+        raise ConfigError(f"{number} cells are tagged {TAG!r} for {len(tasks)} tasks; cells that check are missing for: {', '.join(sorted(names - checked)) or 'none'}")
+    return made
+
+
+def _nbgrader(name: str, solution: bool = False, points: int = 0) -> dict[str, Any]:
+    """nbgrader's metadata: an answer to write, or a locked cell whose failing costs the points."""
+    words = {"schema_version": 3, "grade_id": name, "grade": not solution, "solution": solution, "locked": not solution, "task": False}
+    return words if solution else words | {"points": points}
+
+
+def made(exercise: str, server: Server) -> dict[Path, str]:
+    """The files that one solution makes: the exercise notebook and the public key."""
+    notebook = nbformat.read(ROOT / "solutions" / f"{exercise}.ipynb", as_version=4)
+    text = nbformat.writes(exercise_of(notebook, spec(exercise)), version=4)
+    key = json.dumps(build(exercise, PUBLIC_SEED, server).public(), ensure_ascii=False, indent=1)
+    return {ROOT / "exercises" / f"{exercise}.ipynb": text.rstrip("\n") + "\n", PUBLIC / f"{exercise}.json": key + "\n"}
+
+
+def drift(exercise: str, server: Server) -> list[tuple[Path, str]]:
+    """The files of an exercise that are not as its solution makes them, with what they should hold."""
+    return [(path, words) for path, words in made(exercise, server).items() if not _alike(path, words)]
+
+
+def _alike(path: Path, words: str) -> bool:
+    """Same words; in a key, same but for the last digits of numbers, which differ from processor to processor."""
+    if not path.is_file():
+        return False
+    stored = path.read_text(encoding="utf-8")
+    if stored == words or path.suffix != ".json":
+        return stored == words
+    try:
+        return _close(json.loads(stored), json.loads(words))
+    except ValueError:
+        return False
+
+
+def _close(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        if "tensor" in one or "float" in one:
+            return differ(one, other, 1e-5) is None
+        return list(one) == list(other) and all(_close(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_close, one, other))
+    return one == other
+
+
+def release(check: bool = False) -> list[Path]:
+    """Rebuild every exercise and public key that has drifted from its solution.
+
+    Args:
+        check: only compare.
+    Returns: the files that were (or, with check, would be) written.
+    """
+    if not (ROOT / "solutions").is_dir():
+        raise ConfigError("there are no solutions here; exercises are made in a clone that has them")
+    written = []
+    with Server() as server:
+        for exercise in progress(exercises(), description="exercises", unit=" notebooks"):
+            for path, words in drift(exercise, server):
+                written.append(path)
+                if not check:
+                    write(path, words)
+    known = {path.stem for path in (ROOT / "solutions").glob("*.ipynb")}
+    for path in sorted([*(ROOT / "exercises").glob("*.ipynb"), *PUBLIC.glob("*.json")]):
+        if path.stem not in known:  # its solution was renamed or removed
+            written.append(path)
+            if not check:
+                path.unlink()
+    return written
+
+
+def hand_out(folder: Path, solutions: bool = True) -> int:
+    """Copy the course for a class.
+
+    Args:
+        folder: new or empty.
+        solutions: False leaves out solutions, hidden tests and wrong answers.
+    Returns: the number of files.
+    Raises: ConfigError if the folder holds something; DataError if it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} is not empty; give a new folder")
+    if ROOT.resolve() in [folder.resolve(), *folder.resolve().parents]:
+        raise ConfigError(f"{folder} lies within the course itself; give a folder outside")
+    kept_back = set() if solutions else {ROOT / "solutions", ROOT / "tests" / "exercises"}
+
+    def skip(place: str, names: list[str]) -> set[str]:
+        return {name for name in names if name in LEFT_OUT or name.endswith((".egg-info", ".unfinished")) or Path(place) / name in kept_back}
+
+    try:
+        shutil.copytree(ROOT, folder, ignore=skip, dirs_exist_ok=True)
+        write(folder / ".github" / "classroom" / "autograding.json", json.dumps(classroom(), indent=1) + "\n")
+    except OSError as problem:
+        raise DataError(f"{folder} cannot be written: {problem.strerror or problem}") from None
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
+def classroom() -> dict[str, Any]:
+    """GitHub Classroom's autograding.json: one entry for each exercise notebook, with its public points."""
+    tests = []
+    for exercise in exercises():
+        tests.append({"name": exercise, "setup": "pip install -e . --quiet", "run": f"minidelta grade {exercise} --require-all", "input": "", "output": "", "comparison": "included", "timeout": 10, "points": load(exercise).points})
+    return {"tests": tests}

@@ -1,0 +1,175 @@
+"""Compare what came back with what was expected, and say the difference in words.
+
+Values are compared as the child encoded them (see child.py): exact type first, then shape, dtype, finiteness, numbers.
+Words tell what was expected in kind, never the numbers themselves.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minidelta.grading.child import decode
+
+SHOWN = 6  # numbers of a tensor that a message shows
+
+
+def kind(value: Any) -> str:
+    """The type of an encoded value, in a word.
+
+    >>> kind({"float": "1.0"}), kind(3), kind({"other": "numpy.ndarray"})
+    ('float', 'int', 'numpy.ndarray')
+    """
+    if isinstance(value, dict):
+        word = next(iter(value))
+        return str(value["other"]) if word == "other" else word
+    return type(value).__name__
+
+
+def describe(value: Any, numbers: bool = True) -> str:
+    """An encoded value in a line: type, shape, dtype, and (if `numbers`) the first of them.
+
+    >>> from minidelta.grading.child import encode
+    >>> describe(encode(torch.tensor([[1.0, 2.5]])))
+    'tensor [1, 2] float32: 1 2.5'
+    >>> describe(encode((1, "a")), numbers=False)
+    'tuple of 2: int, str'
+    """
+    word = kind(value)
+    if word == "tensor":
+        head = f"tensor {value['shape']} {value['tensor']}"
+        if not numbers:
+            return head
+        flat = decode(value).reshape(-1)
+        more = " ..." if flat.numel() > SHOWN else ""
+        return f"{head}: {' '.join(_number(item) for item in flat[:SHOWN].tolist())}{more}"
+    if word in ("list", "tuple"):
+        parts = [describe(item, numbers) for item in value[word]]
+        more = ", ..." if len(parts) > 4 else ""
+        return f"{word} of {len(parts)}" + (f": {', '.join(parts[:4])}{more}" if parts else "")
+    if word == "dict":
+        parts = [f"{_plain(key)}: {describe(item, numbers)}" for key, item in value["dict"]]
+        more = ", ..." if len(parts) > 4 else ""
+        return f"dict of {len(parts)}" + (f": {', '.join(parts[:4])}{more}" if parts else "")
+    if word == "NoneType":
+        return "None"
+    if not numbers or (isinstance(value, dict) and word != "float"):
+        return word
+    return f"{word} {_number(float(value['float']))}" if word == "float" else f"{word} {_short(repr(value))}"
+
+
+def _plain(key: Any) -> str:
+    return repr(decode(key)) if not isinstance(key, str) else repr(key)
+
+
+def _number(number: Any) -> str:
+    return f"{number:.4g}" if isinstance(number, float) else str(number)
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= 60 else words[:57] + "..."
+
+
+def differ(got: Any, want: Any, tolerance: float, what: str = "the answer") -> str | None:
+    """What is wrong with an encoded value, or None if it is right.
+
+    Args:
+        got, want: encoded values.
+        tolerance: of numbers, absolute and relative.
+        what: how to call the value in the words.
+
+    >>> from minidelta.grading.child import encode
+    >>> differ(encode(torch.ones(2, 3)), encode(torch.ones(3, 2)), 1e-4)
+    'the answer has shape [2, 3], expected [3, 2]: is it transposed?'
+    >>> differ(encode(torch.ones(2)), encode(torch.full((2,), 4.0)), 1e-4)
+    'every number of the answer is 0.25 times what it should be'
+    >>> differ(None, encode(1.0), 1e-4)
+    'the answer is None, expected float: is a `return` missing?'
+    """
+    has, needs = kind(got), kind(want)
+    if has != needs:
+        tail = ""
+        if got is None and what == "the answer":
+            tail = ": is a `return` missing?"
+        elif has.startswith("numpy"):
+            tail = ": stay with torch, without .numpy()"
+        elif has == "tensor" and needs in ("float", "int", "bool") and got["shape"] == []:
+            tail = ": take the number out with .item()"
+        elif needs == "tensor" and has in ("float", "int"):
+            tail = ": keep it a tensor"
+        return f"{what} is {_article(describe(got, numbers=False))}, expected {describe(want, numbers=False)}{tail}"
+    if has == "tensor":
+        return _differ_tensors(got, want, tolerance, what)
+    if has in ("list", "tuple"):
+        if len(got[has]) != len(want[has]):
+            return f"{what} has {len(got[has])} entries, expected {len(want[has])}"
+        pairs = [(f"{what}[{place}]", one, other) for place, (one, other) in enumerate(zip(got[has], want[has]))]
+    elif has == "dict":
+        ours, theirs = ({str(_plain(key)): item for key, item in value["dict"]} for value in (want, got))
+        if set(ours) != set(theirs):
+            missing, surplus = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
+            return f"{what} has the wrong keys: " + "; ".join([f"missing {', '.join(missing)}"] * bool(missing) + [f"not asked for {', '.join(surplus)}"] * bool(surplus))
+        pairs = [(f"{what}[{key}]", theirs[key], ours[key]) for key in ours]
+    elif has == "float":
+        one, other = float(got["float"]), float(want["float"])
+        close = one == other or abs(one - other) <= tolerance * (1 + abs(other)) or (one != one and other != other)
+        return None if close else f"{what} is {_number(one)}, which is not right{_pattern(torch.tensor([one]), torch.tensor([other]), tolerance)}"
+    else:
+        return None if got == want else f"{what} is {_short(repr(got))}, which is not right"
+    return next((words for name, one, other in pairs if (words := differ(one, other, tolerance, name))), None)
+
+
+def _article(words: str) -> str:
+    return words if words == "None" else f"a {words}"
+
+
+def _differ_tensors(got: dict, want: dict, tolerance: float, what: str) -> str | None:
+    if got["shape"] != want["shape"]:
+        turned = ": is it transposed?" if len(got["shape"]) > 1 and sorted(got["shape"]) == sorted(want["shape"]) else ""
+        return f"{what} has shape {got['shape']}, expected {want['shape']}{turned}"
+    if got["tensor"] != want["tensor"]:
+        return f"{what} has dtype {got['tensor']}, expected {want['tensor']}"
+    one, other = decode(got), decode(want)
+    if torch.equal(one, other):
+        return None
+    if not one.is_floating_point():
+        first = (one != other).nonzero()[0].tolist()
+        return f"{what} has the right shape, but is wrong first at {first}, where it has {one[tuple(first)].item()}"
+    if (one.isnan() & ~other.isnan()).any():
+        return f"{what} holds NaN: a division by zero, or a softmax over nothing but -inf?"
+    if torch.allclose(one.double(), other.double(), rtol=tolerance, atol=tolerance, equal_nan=True):
+        return None
+    if (one.isinf() & ~other.isinf()).any():
+        return f"{what} holds infinite numbers"
+    if words := _pattern(one, other, tolerance):
+        return f"every number of {what} is{words.removeprefix(': it is')}"
+    close = torch.isclose(one.double(), other.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
+    first = (~close).nonzero()[0].tolist()
+    return f"{what} has the right shape, but {int((~close).sum())} of {close.numel()} numbers are wrong, the first at {first}, where it has {_number(one[tuple(first)].item())}"
+
+
+def _pattern(one: Tensor, other: Tensor, tolerance: float) -> str:
+    """A constant factor between two tensors, if there is one, in words."""
+    one, other = one.double().reshape(-1), other.double().reshape(-1)
+    sure = other.abs() > 10 * tolerance
+    if not sure.any() or not (one.isfinite().all() and other.isfinite().all()):
+        return ""
+    factor = (one[sure] / other[sure]).median().item()
+    if abs(factor) < 1e-3 or not torch.allclose(one, factor * other, rtol=10 * tolerance, atol=tolerance):
+        return ""
+    return ": it is the negative of what it should be" if abs(factor + 1) < 1e-3 else f": it is {factor:.3g} times what it should be"
+
+
+def changed(before: Any, after: Any, allowed: tuple[str, ...]) -> str | None:
+    """Name an input that was changed in place, or None.
+
+    Args:
+        before, after: the encoded inputs.
+        allowed: names that the answer is meant to change.
+    """
+    if not isinstance(after, dict) or "dict" not in after:
+        return None
+    for (name, one), (_, other) in zip(before["dict"], after["dict"]):
+        if name not in allowed and differ(other, one, 0.0) is not None:
+            return f"the input `{name}` was changed in place: work on a copy (x = x + ..., not x += ...)"
+    return None
