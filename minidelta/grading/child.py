@@ -73,7 +73,9 @@ def encode(value: Any, depth: int = 0) -> Any:
         if kind is dict:
             return {"dict": [[encode(key, depth + 1), encode(item, depth + 1)] for key, item in value.items()]}
         return {kind.__name__: [encode(item, depth + 1) for item in value]}
-    return {"other": kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"}
+    if kind in (list, tuple, dict):
+        return {"other": f"{kind.__name__} too long or too deep"}
+    return {"other": str(kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}")[:80]}
 
 
 def decode(value: Any) -> Any:

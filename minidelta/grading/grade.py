@@ -9,14 +9,15 @@ import io
 import json
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from minidelta.errors import ConfigError, DataError, MinideltaError
-from minidelta.grading.key import Answer, Key, KeyTask, answer, build, find, has_solution, load
+from minidelta.errors import ConfigError, DataError, MinideltaError, near_misses
+from minidelta.grading.key import ROOT, Answer, Key, KeyTask, answer, build, find, has_solution, load
 from minidelta.grading.notebook import Cell, Found, extract, read
 from minidelta.grading.server import Server
 from minidelta.progress import progress
@@ -138,20 +139,25 @@ def blank(key: Key, student: str, file: str, problem: str) -> Result:
     return Result(student, key.exercise, file, key.seed, tasks, problem=problem)
 
 
-def grade_files(files: Iterable[tuple[str, str, Path]], seed: str | None = None, public: bool = False) -> list[Result]:
+def grade_files(files: Iterable[tuple[str, str, Path]], seed: str | None = None, public: bool = False, task: str | None = None) -> list[Result]:
     """Grade many notebooks; nothing that one of them holds stops the rest.
 
     Args:
         files: (student, exercise, path) of each.
         seed: of the hidden inputs, the same for all; default drawn anew.
         public: only the public tests, as where no solution is.
+        task: only this exercise of each.
+    Raises: ConfigError for an unknown task.
     """
     files = list(files)
     seed = seed or secrets.token_hex(4)
     with Server() as first, Server() as second:
         keys = {}
         for exercise in sorted({exercise for _, exercise, _ in files}):
-            keys[exercise] = load(exercise) if public or not has_solution(exercise) else build(exercise, seed, first)
+            key = load(exercise) if public or not has_solution(exercise) else build(exercise, seed, first)
+            if task is not None and task not in [one.name for one in key.tasks]:
+                raise ConfigError(f"{exercise} has no exercise {task!r}. {near_misses(task, [one.name for one in key.tasks])}")
+            keys[exercise] = replace(key, tasks=[one for one in key.tasks if task in (None, one.name)])
         servers = [first, second]
 
         def one(job: tuple[str, str, Path]) -> Result:
@@ -170,6 +176,22 @@ def grade_files(files: Iterable[tuple[str, str, Path]], seed: str | None = None,
             return list(progress(pool.map(one, files), total=len(files), description="grading", unit=" notebooks"))
 
 
+def one_file(what: str, exercise: str | None = None) -> tuple[str, str, Path]:
+    """The notebook that a word means: a file, or the number or name of one in exercises/ (here, or in the course's folder).
+
+    Raises: ConfigError for an unknown exercise or a missing file.
+    """
+    if what.endswith(".ipynb"):
+        path = Path(what)
+        name = find(exercise or path.name)
+    else:
+        name = find(what)
+        path = next((place for place in (Path("exercises") / f"{name}.ipynb", ROOT / "exercises" / f"{name}.ipynb") if place.is_file()), ROOT / "exercises" / f"{name}.ipynb")
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; give the path of your notebook: minidelta grade PATH.ipynb --exercise {name}")
+    return "", name, path
+
+
 def class_files(folder: Path, exercise: str | None) -> list[tuple[str, str, Path]]:
     """The notebooks of a class: FOLDER/STUDENT/*.ipynb (also deeper, as nbgrader keeps them) or FOLDER/STUDENT.ipynb.
 
@@ -177,6 +199,7 @@ def class_files(folder: Path, exercise: str | None) -> list[tuple[str, str, Path
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; give the one that holds the submissions")
+    exercise = exercise and find(exercise)
     found, unknown = [], []
     for path in sorted(folder.rglob("*.ipynb")):
         parts = path.relative_to(folder).parts
@@ -239,7 +262,21 @@ def as_gradescope(result: Result) -> str:
     return json.dumps({"score": result.points, "output": words, "tests": cases}, ensure_ascii=False, indent=1)
 
 
-def in_table(result: Result, public: bool = False) -> str:
+def class_table(results: list[Result]) -> str:
+    """A class for the terminal: a line for each notebook, then what was lost most often."""
+    width = max(len(result.student) for result in results)
+    lines = [f"{result.student.ljust(width)}  {result.exercise}  {result.points:3d} of {result.of}  {result.problem or _lost(result)}".rstrip() for result in results]
+    said = Counter(f"{task.name}: {task.words}" for result in results for task in result.tasks if task.words and not result.problem)
+    lines += ["", "said most often:", *(f"  {count} x {words}" for words, count in said.most_common(5))] if said else []
+    fences = next((result.fences for result in results if result.fences), [])
+    return "\n".join([*lines, "", f"fences: {', '.join(fences) or 'none was needed'}; inputs drawn with --seed {results[0].seed}"])
+
+
+def _lost(result: Result) -> str:
+    return ", ".join(f"{task.name} {task.points}/{task.of}" for task in result.tasks if task.points < task.of)
+
+
+def in_table(result: Result) -> str:
     """The rubric of one notebook for the terminal.
 
     >>> result = Result("ann", "11_adapters", "a.ipynb", "0", [TaskResult("bottleneck", [TestResult("forward", 2, 2, False), TestResult("zero start", 1, 0, True, "W_up is not zero")], "start W_up at zero")])
@@ -256,6 +293,9 @@ def in_table(result: Result, public: bool = False) -> str:
     width = max(len(task.name) for task in result.tasks)
     for task in result.tasks:
         lines.append(f"  {task.name.ljust(width)}  {task.points} of {task.of}")
+        if len({test.words for test in task.tests}) == 1 and task.words:  # nothing in it runs: one line says so
+            lines[-1] += f"  {task.words}"
+            continue
         lines += [f"    {'+' if test.points == test.of else '-'} {test.points}/{test.of}  {test.name}{' (hidden)' if test.hidden else ''}{f'  {test.words}' if test.words else ''}" for test in task.tests]
         if task.words and not any(task.words == test.words for test in task.tests):
             lines.append(f"    {task.words}")

@@ -182,8 +182,10 @@ def hand_out(folder: Path, solutions: bool = True) -> int:
 
 
 def classroom() -> dict[str, Any]:
-    """GitHub Classroom's autograding.json: one entry for each exercise notebook, with its public points."""
+    """GitHub Classroom's autograding.json: an entry for each exercise, since it knows no partial points within one."""
     tests = []
     for exercise in exercises():
-        tests.append({"name": exercise, "setup": "pip install -e . --quiet", "run": f"minidelta grade {exercise} --require-all", "input": "", "output": "", "comparison": "included", "timeout": 10, "points": load(exercise).points})
+        for task in load(exercise).tasks:
+            run = f"minidelta grade {exercise} --task {task.name} --require-all"
+            tests.append({"name": f"{exercise}: {task.name}", "setup": "pip install -e . --quiet", "run": run, "input": "", "output": "", "comparison": "included", "timeout": 10, "points": task.points})
     return {"tests": tests}

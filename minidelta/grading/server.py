@@ -18,6 +18,7 @@ from typing import Any
 
 from minidelta.errors import ConfigError
 from minidelta.grading import child
+from minidelta.grading.values import sound
 
 LARGEST = 16 << 20  # bytes of answers that are read of one job
 GRACE = 5.0  # seconds that the keeper has on top of a job's own
@@ -153,8 +154,18 @@ def _answers(raw: bytes, count: int, end: str) -> Answers:
         if isinstance(words.get("end"), str):  # the keeper speaks last, so the last word is its
             end, fences = words["end"], [str(fence) for fence in words.get("fences") or []]
         elif type(place := words.get("test")) is int and 0 <= place < count and tests[place] is None:
-            tests[place] = words
+            tests[place] = _cleared(words)
     return Answers(tests, end, fences)
+
+
+def _cleared(words: dict[str, Any]) -> dict[str, Any]:
+    """An answer without what no honest child writes."""
+    if "error" in words:
+        problem = words["error"] if isinstance(words["error"], dict) else {}
+        answer = {"error": {"type": str(problem.get("type"))[:80], "words": str(problem.get("words"))[:500], "line": problem.get("line")}}
+    else:
+        answer = {"value": words["value"] if sound(words.get("value", {})) else {"other": "something that no function returned"}}
+    return answer | ({"inputs": words["inputs"]} if sound(words.get("inputs", {})) else {})
 
 
 def hidden_folders() -> list[str]:

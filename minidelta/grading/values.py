@@ -4,26 +4,59 @@ Values are compared as the child encoded them (see child.py): exact type first, 
 Words tell what was expected in kind, never the numbers themselves.
 """
 
+import base64
+import contextlib
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from minidelta.grading.child import decode
+from minidelta.grading.child import DEEPEST, MOST, decode
 
 SHOWN = 6  # numbers of a tensor that a message shows
+SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "complex64": 8}  # bytes
 
 
 def kind(value: Any) -> str:
     """The type of an encoded value, in a word.
 
     >>> kind({"float": "1.0"}), kind(3), kind({"other": "numpy.ndarray"})
-    ('float', 'int', 'numpy.ndarray')
+    ('float', 'int', 'other')
     """
-    if isinstance(value, dict):
-        word = next(iter(value))
-        return str(value["other"]) if word == "other" else word
-    return type(value).__name__
+    return next(iter(value)) if isinstance(value, dict) else type(value).__name__
+
+
+def sound(value: Any, depth: int = 0) -> bool:
+    """Whether this is something that the child's `encode` writes; what comes from foreign code may be anything.
+
+    >>> sound({"tensor": "float32", "shape": [10**9], "data": ""})
+    False
+    """
+    if value is None or type(value) in (bool, int, str):
+        return True
+    if not isinstance(value, dict) or not value or depth > 2 * DEEPEST + 2:
+        return False
+    word, item = next(iter(value.items()))
+    if word == "tensor":
+        shape = value.get("shape")
+        if set(value) != {"tensor", "shape", "data"} or item not in SIZES or not isinstance(value["data"], str):
+            return False
+        if not isinstance(shape, list) or not all(type(side) is int and 0 <= side <= MOST for side in shape):
+            return False
+        with contextlib.suppress(ValueError):
+            return math.prod(shape) <= MOST and len(base64.b64decode(value["data"], validate=True)) == math.prod(shape) * SIZES[item]
+        return False
+    if set(value) != {word}:
+        return False
+    if word == "float":
+        with contextlib.suppress(TypeError, ValueError):
+            float(item)
+            return isinstance(item, str)
+        return False
+    if word == "dict":
+        return isinstance(item, list) and all(isinstance(pair, list) and len(pair) == 2 and all(sound(part, depth + 1) for part in pair) for pair in item)
+    return (word in ("list", "tuple") and isinstance(item, list) and all(sound(part, depth + 1) for part in item)) or (word == "other" and isinstance(item, str))
 
 
 def describe(value: Any, numbers: bool = True) -> str:
@@ -53,6 +86,8 @@ def describe(value: Any, numbers: bool = True) -> str:
         return f"dict of {len(parts)}" + (f": {', '.join(parts[:4])}{more}" if parts else "")
     if word == "NoneType":
         return "None"
+    if word == "other":
+        return value["other"]
     if not numbers or (isinstance(value, dict) and word != "float"):
         return word
     return f"{word} {_number(float(value['float']))}" if word == "float" else f"{word} {_short(repr(value))}"
@@ -87,11 +122,11 @@ def differ(got: Any, want: Any, tolerance: float, what: str = "the answer") -> s
     'the answer is None, expected float: is a `return` missing?'
     """
     has, needs = kind(got), kind(want)
-    if has != needs:
-        tail = ""
+    if has != needs or has == "other":
+        tail, foreign = "", str(got.get("other")) if has == "other" else ""
         if got is None and what == "the answer":
             tail = ": is a `return` missing?"
-        elif has.startswith("numpy"):
+        elif foreign.startswith("numpy"):
             tail = ": stay with torch, without .numpy()"
         elif has == "tensor" and needs in ("float", "int", "bool") and got["shape"] == []:
             tail = ": take the number out with .item()"

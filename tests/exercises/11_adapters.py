@@ -139,6 +139,7 @@ HYPERCOMPLEX = Task(
         Wrong("this is B ⊗ A: in A ⊗ B each entry of A is replaced by itself times the whole of B", ("two rules", "four rules"), {'"iab,ipq->apbq"': '"iab,ipq->paqb"'}),
         Wrong("the letters are in the wrong order before the reshape: rows are (a, p), columns (b, q), so the result is [N,P,N,Q]", ("two rules", "four rules"), {'"iab,ipq->apbq"': '"iab,ipq->abpq"'}),
         Wrong("A is transposed: row a and column b of W come from A[i,a,b]", ("two rules", "four rules"), {'"iab,ipq->apbq"': '"iba,ipq->apbq"'}),
+        Wrong("W is transposed: its rows are the outputs, as nn.Linear keeps them", ("one rule is a Kronecker product", "two rules", "four rules"), {".reshape(n * p, n * q)": ".reshape(n * p, n * q).T"}),
         Wrong("this is the mean of the products; W is their sum", ("two rules", "four rules"), {"rules, blocks)": "rules / n, blocks)"}),
     ),
     forbidden=("torch.kron",),
