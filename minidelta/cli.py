@@ -59,6 +59,23 @@ An interrupted run goes on where it was when the same command is given again.
   minidelta claims C2 --rerun      measure it again; goes on where it was interrupted
   minidelta claims C2 --rerun --light      a version with fewer runs, in minutes
 """,
+    "grade": """examples:
+  minidelta grade 11                              your exercises/11_adapters.ipynb
+  minidelta grade 11 --task rung                  one of its exercises
+  minidelta grade my-11.ipynb --exercise 11       a notebook under another name
+  minidelta grade --class submissions --csv grades.csv
+  minidelta grade 11 --class submissions --json
+  minidelta grade 11 --gradescope results.json
+
+A class is a folder with a folder (or a notebook) for each student.  Learners' code runs in processes of its own with
+limits and without the answers; the last line says which fences stood.  They deter and detect, and are no sandbox for an exam.
+""",
+    "release": """examples:
+  minidelta release                               make exercises/ of solutions/ again
+  minidelta release --check                       only compare; exit code 1 if something differs
+  minidelta release class-2027                    copy the course for a class, solutions included
+  minidelta release class-2027 --without-solutions
+""",
 }
 
 
@@ -192,6 +209,42 @@ def _claims(options: argparse.Namespace) -> int:
     return 0
 
 
+def _grade(options: argparse.Namespace) -> int:
+    from minidelta.grading import grade
+
+    if not options.what and not options.group:
+        raise ConfigError("nothing was given to grade; say which, such as `minidelta grade 11`, or --class FOLDER")
+    if options.gradescope and options.group:
+        raise ConfigError("--gradescope writes the result of one notebook; with --class use --csv or --json")
+    files = grade.class_files(options.group, options.exercise or options.what) if options.group else [grade.one_file(options.what, options.exercise)]
+    results = grade.grade_files(files, seed=options.seed, public=options.public, task=options.task)
+    if options.csv:
+        grade.write(options.csv, grade.as_csv(results))
+    if options.gradescope:
+        grade.write(options.gradescope, grade.as_gradescope(results[0]))
+    words = grade.class_table(results) if options.group else grade.in_table(results[0])
+    _answer(options, [result.as_json() for result in results] if options.group else results[0].as_json(), words)
+    return 1 if options.require_all and any(result.points < result.of for result in results) else 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    from minidelta.grading import release
+
+    if options.dest is not None:
+        if options.check:
+            raise ConfigError("--check compares the exercises here; leave out the folder")
+        count = release.hand_out(options.dest, options.solutions)
+        kept = "with solutions" if options.solutions else "without solutions, hidden tests and wrong answers"
+        _answer(options, {"folder": str(options.dest), "files": count, "solutions": options.solutions}, f"{count} files in {options.dest}, {kept}")
+        return 0
+    if not options.solutions:
+        raise ConfigError("--without-solutions needs a folder to copy to, such as `minidelta release class-2027 --without-solutions`")
+    paths = release.release(options.check)
+    verb = "differs from what its solution makes" if options.check else "written"
+    _answer(options, {"changed": [str(path) for path in paths], "check": options.check}, "\n".join(f"{path}: {verb}" for path in paths) or "every exercise is as its solution makes it")
+    return 1 if options.check and paths else 0
+
+
 def _answer(options: argparse.Namespace, value: Any, words: str) -> None:
     print(json.dumps(value, ensure_ascii=False) if options.json else words, flush=True)
 
@@ -276,6 +329,22 @@ def _parser() -> _Parser:
     claims.add_argument("ids", nargs="*", metavar="ID", help="such as C1 C2 (default: all)")
     claims.add_argument("--rerun", action="store_true", help="measure again; an interrupted measurement goes on")
     claims.add_argument("--light", action="store_true", help="the version with fewer runs")
+
+    grade = add("grade", _grade, "grade exercises: one notebook, or those of a class")
+    grade.add_argument("what", nargs="?", metavar="WHAT", help="a number or name of the exercises, or a notebook file")
+    grade.add_argument("--class", dest="group", type=Path, metavar="FOLDER", help="grade every notebook in a folder of submissions")
+    grade.add_argument("--exercise", metavar="N", help="which exercises a notebook answers, where its name does not say so")
+    grade.add_argument("--task", metavar="NAME", help="only this exercise of the notebook")
+    grade.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each notebook")
+    grade.add_argument("--gradescope", type=Path, metavar="FILE", help="write the results.json that Gradescope reads")
+    grade.add_argument("--seed", metavar="S", help="of the hidden inputs (default: drawn anew; the same for all of a class)")
+    grade.add_argument("--public", action="store_true", help="only the public tests")
+    grade.add_argument("--require-all", action="store_true", help="exit with 1 if a point is lost")
+
+    release = add("release", _release, "make the exercises of the solutions, or copy the course for a class")
+    release.add_argument("dest", nargs="?", type=Path, metavar="DEST", help="copy the course into this new folder")
+    release.add_argument("--without-solutions", dest="solutions", action="store_false", help="leave out solutions, hidden tests and wrong answers")
+    release.add_argument("--check", action="store_true", help="only compare; exit with 1 if an exercise is not as its solution makes it")
     return top
 
 

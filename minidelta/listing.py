@@ -10,6 +10,7 @@ from minidelta.data.baselines import NO_BAG, bag_of_words, majority
 from minidelta.delta import METHODS
 from minidelta.delta.table import SMALL as SHAPES, stored
 from minidelta.evaluate import evaluate
+from minidelta.grading import key
 from minidelta.hub import checkpoint_folder, embedded_models
 from minidelta.prompt.builtin import LABEL_WORDS, TEMPLATES
 from minidelta.world import TASKS
@@ -95,8 +96,12 @@ def _range(interval: list[float] | None) -> str | None:
 
 
 def exercises() -> Rows:
-    """Graded exercises: none yet."""
-    return []
+    """Notebooks of graded exercises: their tasks, and points in public and in hidden tests."""
+    rows = []
+    for name in key.exercises():
+        tasks = key.load(name).tasks
+        rows.append({"name": name, "points": sum(task.points + task.hidden_points for task in tasks), "hidden": sum(task.hidden_points for task in tasks), "tasks": ", ".join(task.name for task in tasks)})
+    return rows
 
 
 def table(rows: Rows) -> str:
