@@ -154,9 +154,10 @@ def grade_files(files: Iterable[tuple[str, str, Path]], seed: str | None = None,
     with Server() as first, Server() as second:
         keys = {}
         for exercise in sorted({exercise for _, exercise, _ in files}):
+            known = [one.name for one in load(exercise).tasks]
+            if task is not None and task not in known:
+                raise ConfigError(f"{exercise} has no exercise {task!r}. {near_misses(task, known)}")
             key = load(exercise) if public or not has_solution(exercise) else build(exercise, seed, first)
-            if task is not None and task not in [one.name for one in key.tasks]:
-                raise ConfigError(f"{exercise} has no exercise {task!r}. {near_misses(task, [one.name for one in key.tasks])}")
             keys[exercise] = replace(key, tasks=[one for one in key.tasks if task in (None, one.name)])
         servers = [first, second]
 
@@ -164,6 +165,8 @@ def grade_files(files: Iterable[tuple[str, str, Path]], seed: str | None = None,
             student, exercise, path = job
             server = servers.pop()
             try:
+                if not path.exists():
+                    return blank(keys[exercise], student, str(path), "no notebook was handed in")
                 return grade(read(path), keys[exercise], server, student, str(path))
             except MinideltaError as problem:
                 return blank(keys[exercise], student, str(path), str(problem))

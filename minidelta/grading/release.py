@@ -2,7 +2,7 @@
 
 What stands between `# BEGIN SOLUTION` and `# END SOLUTION` becomes one line that raises NotImplementedError; cells with the
 tag `teacher` (marking guides) go; outputs go; cell ids stay.  The result is the same every time, so a test can compare.
-The cells also carry what nbgrader reads, with the points of the tests.
+Solutions and exercises carry what nbgrader reads, with the points of the tests.
 """
 
 import json
@@ -52,54 +52,68 @@ def blank_out(source: str, words: str) -> str:
     return "\n".join(kept)
 
 
-def exercise_of(solution: nbformat.NotebookNode, tasks: tuple[Task, ...]) -> nbformat.NotebookNode:
-    """The exercise notebook that a solution notebook makes.
+def annotated(solution: nbformat.NotebookNode, tasks: tuple[Task, ...]) -> nbformat.NotebookNode:
+    """A solution notebook with what nbgrader reads: which cells are answers, which check them, and their points.
 
     Raises: ConfigError if a cell with the tag `exercise` defines no task, or a task has no such cell or no cell that checks it.
     """
+    written, checked = [], []
+    for cell in solution.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if TAG in tags:
+            task = next((task for task in tasks if re.search(rf"^(def|class) {task.name}\b", cell.source, flags=re.MULTILINE)), None)
+            if task is None:
+                raise ConfigError(f"cell {cell.id} is tagged {TAG!r} and defines none of {', '.join(task.name for task in tasks)}")
+            written.append(task.name)
+            cell.metadata.nbgrader = _nbgrader(task.name, solution=True)
+        elif TEACHER in tags:
+            cell.metadata.nbgrader = _nbgrader(f"guide-{cell.id}", solution=True, points=0)
+        elif (asked := re.search(r'^check\("(\w+)"\)$', cell.source, flags=re.MULTILINE)) and asked[1] in [task.name for task in tasks]:
+            checked.append(asked[1])
+            cell.metadata.nbgrader = _nbgrader(f"check-{asked[1]}", points=next(task.points for task in tasks if task.name == asked[1]))
+    names = [task.name for task in tasks]
+    for what, found in (("written", written), ("checked", checked)):
+        if sorted(found) != sorted(names):
+            raise ConfigError(f"each of {', '.join(names)} should be {what} in exactly one cell, found: {', '.join(found) or 'none'}")
+    return solution
+
+
+def exercise_of(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The exercise notebook that an annotated solution makes."""
     made = nbformat.v4.new_notebook(metadata=KEPT)
     made.nbformat_minor = 5
-    number, checked = 0, set()
+    number = 0
     for cell in solution.cells:
         tags = cell.metadata.get("tags", [])
         if TEACHER in tags:
             continue
-        metadata: dict[str, Any] = {"tags": tags} if tags else {}
         source = cell.source
         if TAG in tags:
-            task = next((task for task in tasks if re.search(rf"^(def|class) {task.name}\b", source, flags=re.MULTILINE)), None)
-            if task is None:
-                raise ConfigError(f"cell {cell.id} is tagged {TAG!r} and defines none of {', '.join(task.name for task in tasks)}")
             number += 1
-            source = blank_out(source, f"Exercise {number}: {task.name}")
-            metadata["nbgrader"] = _nbgrader(task.name, solution=True)
-        elif asked := re.search(r'^check\("(\w+)"\)$', source, flags=re.MULTILINE):
-            task = next((task for task in tasks if task.name == asked[1]), None)
-            if task is not None:
-                checked.add(task.name)
-                metadata["nbgrader"] = _nbgrader(f"check-{task.name}", points=task.points)
-        if cell.cell_type == "code":
-            made.cells.append(nbformat.v4.new_code_cell(source, id=cell.id, metadata=metadata))
-        else:
-            made.cells.append(nbformat.v4.new_markdown_cell(source, id=cell.id, metadata=metadata))
-    names = {task.name for task in tasks}
-    if number != len(tasks) or checked != names:
-        raise ConfigError(f"{number} cells are tagged {TAG!r} for {len(tasks)} tasks; cells that check are missing for: {', '.join(sorted(names - checked)) or 'none'}")
+            source = blank_out(source, f"Exercise {number}: {cell.metadata.nbgrader.grade_id}")
+        new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+        made.cells.append(new(source, id=cell.id, metadata=cell.metadata))
     return made
 
 
-def _nbgrader(name: str, solution: bool = False, points: int = 0) -> dict[str, Any]:
-    """nbgrader's metadata: an answer to write, or a locked cell whose failing costs the points."""
-    words = {"schema_version": 3, "grade_id": name, "grade": not solution, "solution": solution, "locked": not solution, "task": False}
-    return words if solution else words | {"points": points}
+def _nbgrader(name: str, solution: bool = False, points: int | None = None) -> dict[str, Any]:
+    """nbgrader's metadata: an answer to write, a locked cell whose failing costs the points, or an answer that a person marks."""
+    words = {"schema_version": 3, "grade_id": name, "grade": points is not None, "solution": solution, "locked": not solution, "task": False}
+    return words if points is None else words | {"points": points}
 
 
 def made(exercise: str, server: Server) -> dict[Path, str]:
-    """The files that one solution makes: the exercise notebook and the public key."""
-    notebook = nbformat.read(ROOT / "solutions" / f"{exercise}.ipynb", as_version=4)
-    text = nbformat.writes(exercise_of(notebook, spec(exercise)), version=4)
+    """The files that one solution makes: itself with nbgrader's metadata and no outputs, the exercise notebook, the public key."""
+    path = ROOT / "solutions" / f"{exercise}.ipynb"
+    notebook = annotated(nbformat.read(path, as_version=4), spec(exercise))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata = nbformat.from_dict(KEPT)
+    notebooks = {path: notebook, ROOT / "exercises" / f"{exercise}.ipynb": exercise_of(notebook)}
     key = json.dumps(build(exercise, PUBLIC_SEED, server).public(), ensure_ascii=False, indent=1)
-    return {ROOT / "exercises" / f"{exercise}.ipynb": text.rstrip("\n") + "\n", PUBLIC / f"{exercise}.json": key + "\n"}
+    return {path: nbformat.writes(one, version=4).rstrip("\n") + "\n" for path, one in notebooks.items()} | {PUBLIC / f"{exercise}.json": key + "\n"}
 
 
 def drift(exercise: str, server: Server) -> list[tuple[Path, str]]:
