@@ -119,11 +119,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    places = [Path(__file__).parents[1] / "notebooks", Path.cwd() / "notebooks"]
-    folder = next((place for place in places if place.is_dir()), None)
+    places = [Path(__file__).parents[1], Path.cwd()]
+    folder = next((place for place in places if (place / "notebooks").is_dir()), None)
     if folder is None:
         raise ConfigError("the folder `notebooks` is not here; call `minidelta lab` in a clone of the project")
-    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", f"--port={options.port}"]
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", "--LabApp.default_url=/lab/tree/notebooks", f"--port={options.port}"]
     screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if options.no_browser or not screen:
         command.append("--no-browser")

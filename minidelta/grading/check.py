@@ -2,6 +2,7 @@
 
 import os
 import sys
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ def _card(task: KeyTask, looked: Looked) -> str:
         lines.append(f"  {'✓' if not test.words else '✗'} {test.points}/{test.of}  {test.name}")
         if test.words:
             call = ", ".join(f"{name}={describe(value, numbers=False)}" for [name, value] in key.inputs["dict"])
-            lines.append(f"         called with  {call}")
+            lines.append(fill(call, 116, initial_indent="         called with  ", subsequent_indent=" " * 22))
             if "value" in answer:
                 lines += [f"         came back    {describe(answer['value'])}", f"         expected     {describe(key.expected['value'], numbers=False)}"]
             lines.append(f"         so           {test.words}")

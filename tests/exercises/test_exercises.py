@@ -71,6 +71,8 @@ def test_the_heading_tells_the_points(name, task):
     assert re.fullmatch(rf"## \d · [^·]+ · [^·]*[\u4e00-\u9fff][^·]* \(.*\b{task.points} points, \d+ minutes\)", heading)
     hints = [source for source in sources[:place] if "<details>" in source]
     assert hints, "a ladder of hints stands before the task"
+    for hint in re.findall(r"</summary>(.*?)</details>", "".join(hints), flags=re.DOTALL):
+        assert hint.startswith("\n\n") and hint.endswith("\n\n"), "without blank lines around it a hint is not read as markdown"
 
 
 @pytest.mark.parametrize("name, task", TASKS)
