@@ -151,7 +151,7 @@ def release(check: bool = False) -> list[Path]:
         check: only compare.
     Returns: the files that were (or, with check, would be) written.
     """
-    if not (ROOT / "solutions").is_dir():
+    if not any((ROOT / "solutions").glob("*.ipynb")):
         raise ConfigError("there are no solutions here; exercises are made in a clone that has them")
     written = []
     with Server() as server:
@@ -182,10 +182,10 @@ def hand_out(folder: Path, solutions: bool = True) -> int:
         raise ConfigError(f"{folder} is not empty; give a new folder")
     if ROOT.resolve() in [folder.resolve(), *folder.resolve().parents]:
         raise ConfigError(f"{folder} lies within the course itself; give a folder outside")
-    kept_back = set() if solutions else {ROOT / "solutions", ROOT / "tests" / "exercises"}
 
     def skip(place: str, names: list[str]) -> set[str]:
-        return {name for name in names if name in LEFT_OUT or name.endswith((".egg-info", ".unfinished")) or Path(place) / name in kept_back}
+        secret = not solutions and Path(place) in (ROOT / "solutions", ROOT / "tests" / "exercises")
+        return {name for name in names if name in LEFT_OUT or name.endswith((".egg-info", ".unfinished")) or (secret and name != "README.md")}
 
     try:
         shutil.copytree(ROOT, folder, ignore=skip, dirs_exist_ok=True)

@@ -172,7 +172,7 @@ def test_a_copy_for_a_class_holds_no_answer_and_still_grades(tmp_path, capsys):
     course = tmp_path / "course"
     assert cli.main(["release", str(course), "--without-solutions"]) == 0
     assert "without solutions" in capsys.readouterr().out
-    assert not (course / "solutions").exists() and not (course / "tests" / "exercises").exists()
+    assert [path.name for path in (course / "solutions").iterdir()] == ["README.md"] and not any((course / "tests" / "exercises").iterdir())
     assert (course / "exercises" / f"{NAME}.ipynb").is_file() and (course / "minidelta" / "grading" / "public" / f"{NAME}.json").is_file()
     shim = json.loads((course / ".github" / "classroom" / "autograding.json").read_text(encoding="utf-8"))
     public = sum(test.points for task in TASKS.values() for test in task.tests if not test.hidden)

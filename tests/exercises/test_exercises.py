@@ -97,3 +97,14 @@ def test_the_public_key_holds_no_hidden_test(name):
         names = [test.name for test in shown[task.name].tests]
         assert names == [test.name for test in task.tests if not test.hidden] and names
         assert shown[task.name].hidden_points == sum(test.points for test in task.tests if test.hidden)
+
+
+def test_the_table_for_teachers_is_up_to_date():
+    rows = ["| exercises | tasks | points | of these hidden | minutes | with the likeliest mistake in each |", "|---|---|---|---|---|---|"]
+    for name in NAMES:
+        tests = [test for task in SPECS[name] for test in task.tests]
+        kept = sum(test.points for task in SPECS[name] for test in task.tests if test.name not in task.wrong[0].loses)
+        minutes = sum(map(int, re.findall(r"points, (\d+) minutes", (ROOT / "exercises" / f"{name}.ipynb").read_text(encoding="utf-8"))))
+        rows.append(f"| {name} | {len(SPECS[name])} | {sum(test.points for test in tests)} | {sum(test.points for test in tests if test.hidden)} | {minutes} | {kept} |")
+    table = "\n".join(rows)
+    assert table in (ROOT / "solutions" / "README.md").read_text(encoding="utf-8"), f"put this into solutions/README.md:\n{table}"
