@@ -251,6 +251,14 @@ def _give(given: dict[str, Sequence[str]], label: str, words: str) -> None:
     given[label.strip()] = words.split(",")
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, which would let the last of two equal labels win without a word."""
+    twice = next((label for place, (label, _) in enumerate(pairs) if label in [other for other, _ in pairs[:place]]), None)
+    if twice is not None:
+        raise PromptError(f"The label {twice!r} is given words twice; write all of them at one place, in one list.")
+    return dict(pairs)
+
+
 def in_order(given: Mapping[str, Sequence[str]], labels: Sequence[str]) -> LabelWords:
     """Label words in the order of the task's labels.  Raises: PromptError if one is missing or unknown."""
     unknown = next((label for label in given if label not in labels), None)
@@ -273,7 +281,7 @@ def _file_words(path: Path) -> dict[str, Sequence[str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
-            given = json.loads(text)
+            given = json.loads(text, object_pairs_hook=_once)
             if not isinstance(given, dict) or not all(isinstance(words, (str, list)) and all(isinstance(word, str) for word in words) for words in given.values()):
                 raise PromptError(f'{path}: label words are one JSON object, such as {{"negative": ["bad"], "positive": ["good"]}}.')
             return given

@@ -95,6 +95,9 @@ def test_label_words_from_the_command_line_and_from_files(tmp_path):
         (tmp_path / "w.json").write_text(content, encoding="utf-8")
         with pytest.raises(PromptError, match="w.json"):
             read_label_words(str(tmp_path / "w.json"), labels)
+    (tmp_path / "w.json").write_text('{"negative": "bad", "positive": "good", "negative": "dull"}', encoding="utf-8")
+    with pytest.raises(PromptError, match="'negative' is given words twice"):
+        read_label_words(str(tmp_path / "w.json"), labels)
     assert words_from_names(["born_in", "no relation", "-1"]) == {"born_in": ["born in"], "no relation": ["no relation"], "-1": ["-1"]}
     assert list(in_order({"b": ["x"], "a": ["y"]}, ["a", "b"])) == ["a", "b"]
 
