@@ -14,6 +14,8 @@
     c13_families.py       C13: every family beside full fine-tuning, and what it trains
     c14_prompt_size.py    C14: prompts against fine-tuning over three sizes
     c15_bitfit.py         C15: biases alone against everything, over ever more data
+    c16_intrinsic.py      C16: the intrinsic dimension over pre-training and size
+    c17_prompt_space.py   C17: one space of prompts for many tasks
     c18_rank.py           C18: how small LoRA's rank may be, and what merging does to the latency
     c19_side_network.py   C19: the memory that a side network saves, and its score
     c20_unified.py        C20: the unified view: an equality, and designs of one size
@@ -27,14 +29,14 @@ from collections.abc import Sequence
 
 from minidelta.claims import (
     c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
-    c11_structured, c12_verbalizers, c13_families, c14_prompt_size, c15_bitfit, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
+    c11_structured, c12_verbalizers, c13_families, c14_prompt_size, c15_bitfit, c16_intrinsic, c17_prompt_space, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
 )  # fmt: skip
 from minidelta.claims.claim import Claim, in_words, measure, read, row
 from minidelta.errors import ConfigError, near_misses
 
 MODULES = (
     c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
-    c11_structured, c12_verbalizers, c13_families, c14_prompt_size, c15_bitfit, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
+    c11_structured, c12_verbalizers, c13_families, c14_prompt_size, c15_bitfit, c16_intrinsic, c17_prompt_space, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in MODULES}
 
