@@ -1,5 +1,7 @@
 """The memory of generation: keys and values of the tokens read so far, so that each is computed once."""
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,13 @@ class KeyValues:
         if self.k is not None:
             self.k, self.v = self.k[rows], self.v[rows]
 
+    def repeated(self, rows: int) -> "KeyValues":
+        """The same for `rows` rows, of a batch of one."""
+        many = KeyValues()
+        if self.k is not None:
+            many.k, many.v = self.k.expand(rows, -1, -1), self.v.expand(rows, -1, -1)
+        return many
+
 
 class Cache:
     """The keys and values of a whole decoder, handed to `model.hidden(..., cache=cache)` with each new piece of text.
@@ -41,3 +50,10 @@ class Cache:
         self.prompt = 0
         self.own = [KeyValues() for _ in range(config.n_decoder_layers)]
         self.source = [KeyValues() for _ in range(config.n_decoder_layers)]
+
+    def repeated(self, rows: int) -> "Cache":
+        """A cache of one text as the past of `rows` texts that begin with it; this one stays as it is."""
+        many = copy(self)
+        many.own = [memory.repeated(rows) for memory in self.own]
+        many.source = [memory.repeated(rows) for memory in self.source]
+        return many

@@ -1,0 +1,366 @@
+"""In-context learning: description, answered examples and question are one text, and nothing trains (GPT-3; Brown et al. 2020).
+
+    p(y | x) = prod_t p(y_t | description, (x_1, y_1), ..., (x_K, y_K), x, y_<t)
+
+K = 0 is called zero-shot, K = 1 one-shot, more few-shot.  GPT reads the text from left to right, so whatever stands before the
+question is the same for all questions and is computed once.  T5 and BERT read in both directions and compute everything anew.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minidelta.data import Example, Task
+from minidelta.errors import PromptError, near_misses
+from minidelta.learner import IGNORED, Batch, Item, Learner
+from minidelta.model.cache import Cache
+from minidelta.prompt.answers import AnswerLearner, Answers
+from minidelta.prompt.demonstrations import answered
+from minidelta.prompt.render import Renderer
+from minidelta.prompt.template import Part, Template
+
+CHOICES = ("balanced", "random", "nearest")
+NORMALISE = ("sum", "mean", "unconditional")
+LONGEST = 24  # tokens of a written answer
+
+Shown = list[tuple[Example, str]]  # demonstrations: examples with the words of their answers, in the order in which they are read
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a question and its answer are written.
+
+    one: a template with one {mask}, where the answer stands.
+    between: what stands between two of them; an answer that is written ends there.
+    """
+
+    one: Template
+    between: str = "\n"
+
+    def question(self, shown: Shown, description: str = "") -> Template:
+        """The whole prompt as a template: description and demonstrations as they are, then the question.
+
+        >>> FORMATS["arrow"].question([(Example("cheese"), "fromage")], "Translate English to French:").source
+        'Translate English to French: cheese => fromage . {text_a} => {mask}'
+        """
+        opening = [str(Part("literal", description + (self.between if "\n" in self.between else " ")))] if description else []
+        demonstrations = [answered(self.one, example, answer) + str(Part("literal", self.between)) for example, answer in shown]
+        return Template("".join([*opening, *demonstrations, str(self.one)]), self.one.name, self.one.seen)
+
+    @property
+    def cue(self) -> str:
+        """The words right before the answer, such as "=>" or "A:"."""
+        before = self.one.parts[: next(place for place, part in enumerate(self.one.parts) if part.kind == "mask")]
+        words = before[-1].value.split() if before and before[-1].kind == "literal" else []
+        return words[-1] if words else "Answer:"
+
+
+FORMATS = {
+    "arrow": Format(Template("{text_a} => {mask}", "arrow", seen=True), " . "),
+    "question": Format(Template("Q: {text_a|shorten} A: {mask}", "question")),
+    "label": Format(Template("Text: {text_a|shorten} Label: {mask}", "label")),
+    "pair": Format(Template("Text: {text_a|shorten} And: {text_b|shorten} Label: {mask}", "pair")),
+    "passage": Format(Template("{text_a|shorten} Q: {text_b|shorten} A: {mask}", "passage")),
+}
+
+
+def format_for(task: Task) -> Format:
+    """A format for a task, by what its examples hold.
+
+    >>> from minidelta.data import load_task
+    >>> [format_for(load_task(name)).one.name for name in ("translation", "sentiment", "entailment", "qa-yesno")]
+    ['arrow', 'label', 'pair', 'passage']
+    """
+    if task.kind == "generation" and not any(example.text_b for example in task.train):
+        return FORMATS["arrow"]
+    if not any(example.text_b for example in task.train):
+        return FORMATS["label"]
+    if not any(example.text for example in task.train):
+        return Format(Template("Q: {text_b|shorten} A: {mask}", "question"))
+    return FORMATS["passage" if task.name.startswith("qa") or task.kind in ("choice", "generation") else "pair"]
+
+
+def find_format(source: str | Format | None, task: Task) -> Format:
+    """A format by its name, or a template of one question with its {mask}.  Raises: PromptError for an unknown name."""
+    if isinstance(source, Format):
+        return source
+    if source is None:
+        return format_for(task)
+    if "{" in source:
+        return Format(Template(source))
+    if source not in FORMATS:
+        raise PromptError(f"There is no format {source!r}. {near_misses(source, FORMATS)} Or write one, such as 'Text: {{text_a|shorten}} Label: {{mask}}'.")
+    return FORMATS[source]
+
+
+# -- which examples are shown --------------------------------------------------------------------------------
+
+
+def choose(examples: Sequence[Example], count: int, how: str = "balanced", seed: int = 0) -> list[Example]:
+    """Demonstrations for all questions alike.
+
+    Args:
+        examples: to choose from, with their answers.
+        count: K.
+        how: "balanced" takes from each label in turn, "random" does not look at labels; both in a random order.
+        seed: of the draw and the order.
+    Raises: PromptError if there are too few examples, or for an unknown way.
+
+    >>> from minidelta.data import load_task
+    >>> sorted(example.label for example in choose(load_task("sentiment").train, 4))
+    ['negative', 'negative', 'positive', 'positive']
+    """
+    if how not in CHOICES[:2]:
+        raise PromptError(f"Demonstrations for all questions are not chosen by {how!r}. {near_misses(str(how), CHOICES[:2])}")
+    if count > len(examples):
+        raise PromptError(f"{count} demonstrations were asked for, and there are {len(examples)} examples to choose from; ask for fewer.")
+    rng = Random(seed)
+    shuffled = rng.sample(list(examples), len(examples))
+    if how == "balanced":
+        turn: dict[Any, int] = {}
+        places = {}
+        for place, example in enumerate(shuffled):
+            places[place] = turn[example.label] = turn.get(example.label, -1) + 1  # the how-manieth of its label
+        shuffled = [shuffled[place] for place in sorted(places, key=lambda place: (places[place], place))]
+    return rng.sample(shuffled[:count], count)
+
+
+class Nearest:
+    """Demonstrations like the question: nearest by the cosine of the model's own mean states, the nearest last (Liu et al. 2022, KATE).
+
+    Args:
+        learner: gives model and tokenizer.
+        examples: to choose from.
+        count: K.
+
+    >>> from minidelta.data import load_task
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> task = load_task("question-type", shots=4)
+    >>> near = Nearest(Learner(load_model("gpt-nano"), load_tokenizer("gpt-nano"), task), task.train, 2)
+    >>> near(task.train[3])[-1] == task.train[3]
+    True
+    """
+
+    def __init__(self, learner: Learner, examples: Sequence[Example], count: int) -> None:
+        if count > len(examples):
+            raise PromptError(f"{count} demonstrations were asked for, and there are {len(examples)} examples to choose from; ask for fewer.")
+        self.learner, self.examples, self.count = learner, list(examples), count
+        self.states = torch.cat([self.look(self.examples[start : start + 64]) for start in range(0, len(self.examples), 64)])  # [N,D]
+
+    @torch.no_grad()
+    def look(self, examples: Sequence[Example]) -> Tensor:
+        """The mean of the last hidden states of each text, of length 1 [N,D]."""
+        texts = [f"{example.text} {example.text_b or ''}".strip() or "." for example in examples]
+        ids = self.learner.tokenizer(texts, add_special_tokens=False, truncation=True, max_length=self.learner.max_length)["input_ids"]
+        batch = self.learner.pad_rows(ids)
+        with self.learner.resting():
+            model = self.learner.model
+            hidden = model.encode(**batch["inputs"]) if self.learner.shape == "encoder-decoder" else model.hidden(**batch["inputs"])  # [N,T,D]
+        real = torch.arange(hidden.size(1), device=hidden.device) < batch["lengths"][:, None]
+        return torch.nn.functional.normalize((hidden * real[..., None]).sum(1), dim=-1)
+
+    def __call__(self, example: Example) -> list[Example]:
+        likeness = self.states @ self.look([example])[0]
+        return [self.examples[place] for place in likeness.topk(self.count).indices.flip(0).tolist()]
+
+
+Pick = Sequence[Example] | Callable[[Example], Sequence[Example]]  # demonstrations, or from a question to its own, such as `Nearest`
+
+
+class Context:
+    """What stands before a question.
+
+    Args:
+        task: says what an answer is.
+        form, shown, description: format, demonstrations, and what is asked in words.
+        label_words: label -> its words, of which the first is shown; empty where examples bring their answers.
+    """
+
+    def __init__(self, task: Task, form: Format, shown: Pick = (), description: str = "", label_words: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.task, self.form, self.shown, self.description, self.label_words = task, form, shown, description, label_words or {}
+
+    def prompts(self, examples: Sequence[Example]) -> Iterator[tuple[Template, Shown, Sequence[Example]]]:
+        """Prompts, their demonstrations and the questions that share them: all, or each its own."""
+        for group in [[example] for example in examples] if callable(self.shown) else [examples]:
+            shown = [(example, self.words(example)) for example in (self.shown(group[0]) if callable(self.shown) else self.shown)]
+            yield self.form.question(shown, self.description), shown, group
+
+    def words(self, example: Example) -> str:
+        """The words of an example's answer: its choice, its own words, or those of its label."""
+        if self.task.kind == "choice":
+            return str(example.meta["choices"][int(example.label)])
+        return str(example.meta["answer"]) if self.task.kind == "generation" else self.label_words[example.label][0]
+
+    def too_long(self, shown: Shown, examples: Sequence[Example], tokenizer: Any, room: int) -> PromptError:
+        """What does not fit, and how much of it would."""
+
+        def tokens(text: str) -> int:
+            return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+        question = max(tokens(self.form.question([], self.description).fill(example, "")) for example in examples)
+        each = [tokens(self.form.one.fill(example, answer) + self.form.between) for example, answer in shown]
+        fit = sum(total + question <= room for total in accumulate(sorted(each, reverse=True)))
+        return PromptError(f"{len(each)} demonstrations take {sum(each)} tokens and a question up to {question}, and the model has room for {room}; show {fit} at most, or shorter ones.")
+
+
+# -- who answers ---------------------------------------------------------------------------------------------
+
+
+class InContextLearner(AnswerLearner):
+    """Scores the labels, or an example's choices, as continuations of the prompt.
+
+    Args:
+        model, tokenizer, task: any family; the task has labels or choices.
+        shown: examples for all questions alike, or a function from a question to its examples.
+        form: a `Format`; default by the task.
+        description: what is asked, in words, at the very beginning.
+        verbalizer: `Answers`; default the names of the labels.
+        normalise: "sum" of log p over the tokens of an answer, their "mean", or the sum less what the answer has without
+            any context, log p(y | "A:") ("unconditional"; Brown et al. 2020, section 2.4).
+        settings: as of `Learner`.
+    Raises: PromptError if a question does not fit behind its demonstrations.
+
+    >>> from minidelta.data import load_task
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> task = load_task("sentiment")
+    >>> learner = InContextLearner(load_model("gpt-nano"), load_tokenizer("gpt-nano"), task, choose(task.train, 4))
+    >>> learner.score(task.test[:3]).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        task: Task,
+        shown: Pick = (),
+        form: Format | None = None,
+        description: str = "",
+        verbalizer: Answers | None = None,
+        normalise: str = "sum",
+        **settings: Any,
+    ) -> None:
+        if normalise not in NORMALISE:
+            raise PromptError(f"Answers are not normalised by {normalise!r}. {near_misses(str(normalise), NORMALISE)}")
+        form = form or format_for(task)
+        super().__init__(model, tokenizer, task, form.question([], description), verbalizer, **settings)
+        self.context = Context(task, form, shown, description, self.verbalizer.label_words)
+        if normalise == "mean":
+            self.verbalizer.normalise = "mean"
+        self.bare = AnswerLearner(model, tokenizer, task, f"{form.cue} {{mask}}", self.verbalizer, **settings) if normalise == "unconditional" else None
+        self.memory: tuple[list[int], Cache] | None = None  # tokens before every question, and their keys and values
+
+    def encode(self, examples: Sequence[Example]) -> list[Item]:
+        self.memory = None  # the weights may have changed
+        items: list[Item] = []
+        for self.template, shown, group in self.context.prompts(examples):
+            self.renderers = {}
+            try:
+                found = super().encode(group)
+            except PromptError as problem:
+                raise (self.too_long(shown, group) if shown and "may not be cut" in str(problem) else problem) from None
+            if shown and any(branch["cut"] for item in found for branch in item["branches"]):
+                raise self.too_long(shown, group)
+            items += found
+        if self.bare:
+            fixed = None if self.choosing else self.bare.score([Example("")])[0].tolist()
+            for item, example in zip(items, examples):
+                item["bare"] = fixed or self.bare.score([example])[0].tolist()
+        return items
+
+    def too_long(self, shown: Shown, examples: Sequence[Example]) -> PromptError:
+        answers = self.verbalizer.flat or [choice for example in examples for choice in example.meta["choices"]]
+        longest = max(len(ids) for ids in self.tokenizer(list(map(str, answers)), add_special_tokens=False)["input_ids"])
+        return self.context.too_long(shown, examples, self.tokenizer, self.max_length - longest)
+
+    def pad(self, items: Sequence[Item]) -> Batch:
+        batch = super().pad(items)
+        if self.bare:
+            most = max(len(item["bare"]) for item in items)
+            batch["bare"] = torch.tensor([item["bare"] + [0.0] * (most - len(item["bare"])) for item in items], device=self.model.device)
+        return batch
+
+    def at_masks(self, batch: Batch) -> Tensor:
+        """The states that predict each token of the answers [rows,L,D]; of GPT, what all rows begin with is read once."""
+        rows, where = batch["inputs"]["input_ids"].unique(dim=0, return_inverse=True)  # answers of one token ask the same question
+        start = min(common(rows.tolist()), int(batch["masks"][batch["answers"] != IGNORED].min()))
+        if self.shape != "decoder" or start == 0 or torch.is_grad_enabled():
+            return super().at_masks(batch)
+        hidden = self.model.hidden(rows[:, start:], cache=self.read(rows[0, :start]).repeated(len(rows)))  # [rows,T-start,D]
+        return hidden[where[:, None], (batch["masks"] - start).clamp(min=0)]  # filled-up places are not looked at
+
+    def read(self, ids: Tensor) -> Cache:
+        """Keys and values of the shared beginning; those of the last batch where it began alike."""
+        if self.memory is None or self.memory[0] != ids.tolist():
+            cache = Cache(self.model.config)
+            self.model.hidden(ids[None], cache=cache)
+            self.memory = ids.tolist(), cache
+        return self.memory[1]
+
+    def scores(self, batch: Batch) -> Tensor:
+        scores = super().scores(batch)
+        return scores - batch["bare"] if self.bare else scores
+
+
+class InContextWriter(Learner):
+    """Writes the answer: greedy, up to the end of the line or what the format puts between two examples.
+
+    Args:
+        model: GPT or T5.
+        task: of a kind whose examples bring their answers in words.
+        shown, form, description: as of `InContextLearner`.
+
+    >>> from minidelta.data import load_task
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> task = load_task("translation")
+    >>> writer = InContextWriter(load_model("gpt-micro"), load_tokenizer("gpt-micro"), task, [Example("the cat", meta={"answer": "le chat"})])
+    >>> writer.predict([Example("a wolf"), Example("the milk")])
+    ['un loup', 'le lait']
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, task: Task, shown: Pick = (), form: Format | None = None, description: str = "", **settings: Any) -> None:
+        super().__init__(model, tokenizer, task, **settings)
+        if task.kind != "generation":
+            raise PromptError(f"The {task.kind} task {task.name!r} has answers to choose from; take InContextLearner.")
+        if self.shape == "encoder":
+            raise PromptError("BERT does not write; take a GPT or a T5.")
+        self.context = Context(task, form or format_for(task), shown, description)
+
+    def encode(self, examples: Sequence[Example]) -> list[Item]:
+        items = []
+        for template, shown, group in self.context.prompts(examples):
+            renderer = Renderer(template, self.tokenizer, self.shape, self.max_length, reserve=LONGEST, start=self.model.config.decoder_start_token_id)
+            try:
+                found = renderer(group)
+            except PromptError as problem:
+                raise (self.context.too_long(shown, group, self.tokenizer, renderer.room) if shown and "may not be cut" in str(problem) else problem) from None
+            if shown and any(seen.cut for seen in found):
+                raise self.context.too_long(shown, group, self.tokenizer, renderer.room)
+            self.truncated += sum(bool(seen.cut) for seen in found)
+            items += [{"ids": seen.ids, "types": seen.types, "size": len(seen.ids)} for seen in found]
+        return items
+
+    def answers(self, batch: Batch) -> list[str]:
+        ids, left = [item["ids"] for item in batch["items"]], self.shape == "decoder"  # the answer begins where the prompt ends
+        pad = self.tokenizer.pad_token_id or 0
+        mask = self.rows([[1] * len(row) for row in ids], 0, left)
+        written = self.model.generate(self.rows(ids, pad, left), mask, max_new_tokens=LONGEST, eos_token_id=self.tokenizer.eos_token_id, pad_token_id=pad)
+        texts = self.tokenizer.batch_decode(written[:, mask.size(1) :] if left else written, skip_special_tokens=True)
+        end = self.context.form.between.strip() or "\n"
+        return [re.split(rf"\n|{re.escape(end)}(?:\s|$)", f"{text.strip()}\n")[0].strip() for text in texts]
+
+
+def common(rows: Sequence[Sequence[int]]) -> int:
+    """The number of tokens with which all rows begin.
+
+    >>> common([[1, 2, 3], [1, 2, 4]])
+    2
+    """
+    first, last = min(rows), max(rows)  # if the least and the greatest agree, so do all between them
+    return next((place for place, (one, other) in enumerate(zip(first, last)) if one != other), min(map(len, rows)))
