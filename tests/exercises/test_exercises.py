@@ -99,6 +99,11 @@ def test_the_public_key_holds_no_hidden_test(name):
         assert shown[task.name].hidden_points == sum(test.points for test in task.tests if test.hidden)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_course_notebook_leads_to_its_exercises(name):
+    assert f"(../exercises/{name}.ipynb)" in (ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+
+
 def test_the_table_for_teachers_is_up_to_date():
     rows = ["| exercises | tasks | points | of these hidden | minutes | with the likeliest mistake in each |", "|---|---|---|---|---|---|"]
     for name in NAMES:
