@@ -122,13 +122,15 @@ def hadamard(x: Tensor) -> Tensor:
     n, left = len(x), len(x)
     while left > 1:
         size = min(left, 64)
-        x = (x.view(size, -1).T @ matrix(size).to(x)).flatten()  # [size,rest] -> [rest,size]: the axes have turned round in the end
+        x = (x.view(size, -1).T @ matrix(size, x.dtype, x.device)).flatten()  # [size,rest] -> [rest,size]: the axes have turned round in the end
         left //= size
     return x * n**-0.5
 
 
 @functools.cache
-def matrix(size: int) -> Tensor:
-    """H [size,size], of 1 and -1; `size` a power of two."""
-    half = matrix(size // 2) if size > 1 else None
-    return torch.ones(1, 1) if half is None else torch.cat((torch.cat((half, half), 1), torch.cat((half, -half), 1)))
+def matrix(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """H [size,size], of 1 and -1; `size` a power of two.  Made once: the steps of training share it."""
+    if size == 1:
+        return torch.ones(1, 1, dtype=dtype, device=device)
+    half = matrix(size // 2, dtype, device)
+    return torch.cat((torch.cat((half, half), 1), torch.cat((half, -half), 1)))
