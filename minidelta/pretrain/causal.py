@@ -11,18 +11,20 @@ from torch import Tensor
 
 from minidelta.pretrain.rows import Strip, cut, strip
 
-LENGTH = 128  # tokens of a row, where no length is asked for
+LENGTH = 128  # tokens of a row
 PIECE = 512  # tokens whose scores [512,V] are computed at once: nearly halves the time of the softmax on a CPU
 
 
 class CausalLM:
     """Rows and loss of GPT's pre-training.
 
-    Args: tokenizer: a gpt tokenizer.
+    Args:
+        tokenizer: a gpt tokenizer.
+        length: tokens of a row, where a step asks for no other.
     """
 
-    def __init__(self, tokenizer) -> None:
-        self.tokenizer, self.end = tokenizer, tokenizer.eos_token_id
+    def __init__(self, tokenizer, length: int = LENGTH) -> None:
+        self.tokenizer, self.end, self.length = tokenizer, tokenizer.eos_token_id, length
 
     def batch(self, documents: list, rng: np.random.Generator, length: int | None = None) -> list[Strip]:
         """One strip with input_ids, attention_mask and labels [B,T]; labels[:, i] is the token after input_ids[:, i].
@@ -30,9 +32,9 @@ class CausalLM:
         Args:
             documents: what to read.
             rng: decides which rows open with <|endoftext|>.
-            length: tokens of a row; 128 by default.
+            length: tokens of a row; default as built.
         """
-        length = length or LENGTH
+        length = length or self.length
         rows, row = [], []
         for ids in cut(self.tokenizer, [document.text for document in documents]):
             if not row and rng.random() < 0.5:

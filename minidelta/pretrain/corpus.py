@@ -13,6 +13,7 @@ from pathlib import Path
 
 from minidelta.errors import DataError
 from minidelta.world import WORLD_VERSION, Document, documents
+from minidelta.world.lists import LISTS_VERSION, lists
 
 TOKENIZER_SEED, HELD_OUT_SEED = 2**40, 2**40 + 1  # training seeds stay below
 TOKENIZER_DOCUMENTS = 20_000
@@ -37,6 +38,24 @@ class WorldCorpus:
     def held_out(self) -> list[Document]:
         """The documents on which every run measures its held-out loss."""
         return list(islice(documents(HELD_OUT_SEED), HELD_OUT))
+
+
+class ListCorpus(WorldCorpus):
+    """The world with lists of answered questions, from which a model learns to learn in context."""
+
+    name, version = "lists", LISTS_VERSION
+
+    def texts(self) -> Iterator[str]:
+        return (document.text for document in islice(lists(TOKENIZER_SEED), TOKENIZER_DOCUMENTS))
+
+    def stream(self, seed: int) -> Iterator[Document]:
+        return lists(seed)
+
+    def held_out(self) -> list[Document]:
+        return list(islice(lists(HELD_OUT_SEED), HELD_OUT))
+
+
+CORPORA = {"world": WorldCorpus, "lists": ListCorpus}
 
 
 class FileCorpus:

@@ -27,6 +27,7 @@ class Recipe:
     snapshots: shares of the steps after which a copy is kept, for watching what pre-training brings.
     optimizer: "adamw", or "muon" (see muon.py) for the matrices of the layers.
     objective: settings of the objective that differ from its defaults.
+    corpus: "world", or "lists": with lists of answered questions, for learning in context.
     """
 
     family: str
@@ -44,7 +45,10 @@ class Recipe:
     snapshots: tuple[float, ...] = ()
     optimizer: str = "adamw"
     objective: dict[str, float] = field(default_factory=dict)
+    corpus: str = "world"
 
+
+IN_CONTEXT = {"corpus": "lists", "objective": {"length": 256}}  # equal tokens and mix for all sizes
 
 RECIPES = {
     #                      family  width layers heads  steps    lr
@@ -54,6 +58,9 @@ RECIPES = {
     "gpt-nano":   Recipe("gpt",     64,    2,    4,   3_000, 3e-3),
     "gpt-micro":  Recipe("gpt",    128,    4,    8,   6_000, 1.5e-3),
     "gpt-mini":   Recipe("gpt",    192,    6,    8,  16_000, 1e-3),
+    "gpt-icl-nano":  Recipe("gpt",  64,    2,    4,   6_000, 5e-3, optimizer="muon", **IN_CONTEXT),
+    "gpt-icl-micro": Recipe("gpt", 128,    4,    8,   6_000, 3e-3, optimizer="muon", **IN_CONTEXT),
+    "gpt-icl-mini":  Recipe("gpt", 192,    6,    8,   6_000, 2e-3, optimizer="muon", **IN_CONTEXT),
     "t5-nano":    Recipe("t5",      64,    2,    4,   3_000, 5e-3),
     "t5-micro":   Recipe("t5",     128,    4,    8,   4_000, 3e-3),
     "t5-mini":    Recipe("t5",     192,    6,    8,  16_000, 2e-3),

@@ -18,7 +18,7 @@ from minidelta.hub import save_pretrained, train_tokenizer
 from minidelta.hub.device import device as choose_device
 from minidelta.model import Transformer
 from minidelta.pretrain.causal import CausalLM
-from minidelta.pretrain.corpus import FileCorpus, WorldCorpus, take
+from minidelta.pretrain.corpus import CORPORA, FileCorpus, WorldCorpus, take
 from minidelta.pretrain.masked import MaskedLM
 from minidelta.pretrain.muon import MuonAdamW, hidden_first
 from minidelta.pretrain.recipes import LONG, RECIPES, Recipe, configuration
@@ -105,7 +105,7 @@ def pretrain(
         CheckpointError: the folder cannot be written, or an interrupted run in it had other settings.
     """
     recipe = _check(name, steps, seed, threads)
-    source = WorldCorpus() if corpus is None else FileCorpus(corpus)
+    source = CORPORA[recipe.corpus]() if corpus is None else FileCorpus(corpus)
     steps = steps or recipe.steps
     default = Path("checkpoints") / (name if corpus is None else f"{name}-{source.name}")
     folder = (Path(folder).expanduser() if folder else default).absolute()
