@@ -37,6 +37,8 @@ EXAMPLES = {
   minidelta run --model bert-micro --task sentiment --method prompt --shots 16
   minidelta run --model gpt-micro --task reviews.csv --method prompt --tune none --template '{text_a|shorten} It was {mask}' --verbalizer 'bad=bad,awful;fine=good'
   minidelta run --model bert-micro --task sentiment --method prompt --shots 16 --search lm-bff --out runs/found
+  minidelta run --model gpt-micro --task sentiment --method incontext --shots 16 --calibrate contextual
+  minidelta run --model gpt-micro --task translation --method incontext --shots 4 --description 'Translate English to French:'
 
 A file holds `text`, optional `text_b`, and `label`, as JSON lines, CSV or TSV; a folder holds train, validation
 and test files.  What cannot be used is told with file and line; --strict stops there.
@@ -152,13 +154,16 @@ def _run(options: argparse.Namespace) -> int:
     from minidelta.data import Columns, load_task
 
     columns = Columns(options.text_column, options.text_b_column, options.label_column)
-    task = load_task(options.task, options.seed, options.shots, options.strict, columns)
+    shown = options.method == "incontext"  # then shots are demonstrations in one prompt, chosen from all training examples
+    if options.shots == 0 and not shown:
+        raise ConfigError("0 shots leave nothing to train on; give at least 1, or --method incontext, or --method prompt --tune none")
+    task = load_task(options.task, options.seed, None if shown else options.shots, options.strict, columns)
     for line in run.remarks(task):
         print(line, file=sys.stderr)
     result = run.run(
         options.model, task, options.method,
         shots=options.shots, seed=options.seed, steps=options.steps, lr=options.lr, batch_size=options.batch_size,
-        representation=options.representation, prompt=run.Prompt(options.template, options.verbalizer, options.tokens, options.tune, options.calibrate, options.search, options.writer), columns=columns, out=options.out, from_scratch=options.from_scratch,
+        representation=options.representation, prompt=run.Prompt(options.template, options.verbalizer, options.tokens, options.tune, options.calibrate, options.search, options.writer, options.description, options.choose, options.normalise), columns=columns, out=options.out, from_scratch=options.from_scratch,
     )  # fmt: skip
     result["task"] = options.task
     _answer(options, result, run.report(result))
@@ -288,20 +293,23 @@ def _parser() -> _Parser:
     run = add("run", _run, "train and evaluate a method on a task", lambda options: _unfinished(options.out))
     run.add_argument("--model", required=True, help="an embedded name, a Hugging Face folder, or a hub name")
     run.add_argument("--task", required=True, help="a built-in name, your .jsonl / .csv / .tsv file or folder, or hub:NAME")
-    run.add_argument("--method", default="lora", help="full, head, prompt, lora, ... (default lora; `minidelta list methods`)")
-    run.add_argument("--shots", type=_natural, metavar="K", help="train on K examples per class (default: all)")
+    run.add_argument("--method", default="lora", help="full, head, prompt, incontext, lora, ... (default lora; `minidelta list methods`)")
+    run.add_argument("--shots", type=_whole, metavar="K", help="train on K examples per class (default: all); with --method incontext: K examples in all stand before the question (default 8)")
     run.add_argument("--seed", type=_whole, default=0, help="of draws, splits and weights (default 0)")
     run.add_argument("--steps", type=_natural, help="updates (default: by the task's size)")
     run.add_argument("--lr", type=_rate, help="peak learning rate (default: the method's own)")
     run.add_argument("--batch-size", type=_natural, metavar="B", help="examples per update (default 32)")
     run.add_argument("--representation", metavar="R", help="what BERT's head reads; of a text: cls (default), mean; of an entity pair: cls, mention-pooling, mention-types, markers-cls, markers-pooling, entity-start (default)")
-    run.add_argument("--template", metavar="T", help="with --method prompt: the template, such as '{text_a|shorten} It was {mask}', a built-in name (`minidelta list templates`), or FILE#NAME")
+    run.add_argument("--template", metavar="T", help="with --method prompt: the template, such as '{text_a|shorten} It was {mask}', a built-in name (`minidelta list templates`), or FILE#NAME; with --method incontext: arrow, question, label, pair, passage, relation, or the template of one question")
     run.add_argument("--verbalizer", metavar="V", help="label words, such as 'negative=bad,awful;positive=good', or a .json file (default: the task's own, or the names of the labels)")
     run.add_argument("--tokens", metavar="W", help="how label words of several tokens count: strict (default), first, mean, max, product, span; knowledge: more words from the lexicon; vectors or prototypes: in place of words")
     run.add_argument("--tune", default="full", metavar="X", help="what of a prompt trains: full (default), soft, none (zero-shot), or a delta such as lora")
     run.add_argument("--calibrate", metavar="C", help="take off what a prompt prefers by itself: contextual, domain, pmi or batch")
     run.add_argument("--search", metavar="S", help="look for a better template, validation examples decide: choose (among those of a file, or built in), lm-bff, paraphrase, autoprompt or policy")
     run.add_argument("--writer", metavar="M", help="the T5 that writes for lm-bff and paraphrase (default: the model if it is one, else t5-micro)")
+    run.add_argument("--description", default="", metavar="D", help="with --method incontext: what is asked, in words, before the examples")
+    run.add_argument("--choose", default="balanced", metavar="H", help="with --method incontext: how its examples are chosen: balanced (default), random, or nearest (for each question the most alike)")
+    run.add_argument("--normalise", default="sum", metavar="N", help="with --method incontext: how log p of an answer's tokens counts: sum (default), mean, or unconditional (less what it is without the context)")
     run.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")
     run.add_argument("--from-scratch", action=argparse.BooleanOptionalAction, help="also train the same model from random weights (default: for your own data)")
     run.add_argument("--strict", action="store_true", help="stop at the first record that cannot be used")

@@ -51,6 +51,7 @@ def methods() -> Rows:
         "full": "every parameter of the backbone, and a head",
         "head": "a head on the frozen backbone",
         "prompt": "a template and label words: every parameter, a delta, soft tokens alone, or nothing (--tune)",
+        "incontext": "nothing: answered examples stand before the question (--shots)",
     }
     about_deltas = dict.fromkeys(("family", "on bert-micro", "rate", "works on", "merges", "peft", "paper"))
     rows = [{"name": name} | about_deltas | {"trains": words} for name, words in own.items()]

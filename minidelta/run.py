@@ -29,24 +29,33 @@ from minidelta.learner import Learner
 from minidelta.model import Transformer
 from minidelta.prompt.calibrate import calibrate
 from minidelta.prompt.candidates import candidates
-from minidelta.prompt.learners import UNLABELLED, prompt_learner
+from minidelta.prompt.learners import UNLABELLED, in_context, prompt_learner
 from minidelta.prompt.search import Ranked
 from minidelta.train import History
 
+OWN = ("full", "head", "prompt", "incontext")  # methods that are no deltas
 FISH_EXAMPLES = 64  # for choosing weights
 TUNES = ("full", "soft", "none")  # what of a prompt trains, beside the deltas
 SEARCHED, JUDGES = 16, 64  # examples of each label that templates are searched on (as many as LM-BFF has), and that choose among them
 TOLD = 10  # skipped records, or candidates of a search, that are printed one by one
 
 
+SHOWN = 8  # demonstrations of the method incontext
+BELONGS = {  # settings that only these methods know
+    "prompt": ("template", "verbalizer", "tokens", "tune", "calibrate", "search", "writer"),
+    "incontext": ("template", "verbalizer", "calibrate", "description", "choose", "normalise"),
+}
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """What the method prompt asks with, and what of it trains.
+    """What the methods prompt and incontext ask with, and what of a prompt trains.
 
-    template, verbalizer, tokens: as of `prompt_learner`.
+    template, verbalizer, tokens: as of `prompt_learner`; of the method incontext, template is as the form of `in_context`.
     tune: "full" (every parameter), "soft" (soft tokens and label vectors alone), "none" (zero-shot), or the name of a delta.
     calibrate: a kind of calibration (`prompt/calibrate.py`), estimated on training texts before anything trains; None: none.
     search, writer: how the template is searched (`prompt/candidates.py`), and the T5 that writes; None: it is taken as it is.
+    description, choose, normalise: as of `in_context`.
     """
 
     template: str | None = None
@@ -56,12 +65,17 @@ class Prompt:
     calibrate: str | None = None
     search: str | None = None
     writer: str | None = None
+    description: str = ""
+    choose: str = "balanced"
+    normalise: str = "sum"
 
     def check(self, method: str) -> None:
         """Raises: ConfigError for settings of a prompt with another method, or a `tune` that does not exist."""
-        given = [name for name, value in vars(self).items() if value != getattr(Prompt(), name)]
-        if method != "prompt" and given:
-            raise ConfigError(f"{' and '.join(given)} belong{'s' * (len(given) == 1)} to the method prompt, and the method is {method}; add --method prompt, or leave {'it' if len(given) == 1 else 'them'} out.")
+        given = [name for name, value in vars(self).items() if value != getattr(Prompt(), name) and name not in BELONGS.get(method, ())]
+        if given:
+            homes = [home for home, known in BELONGS.items() if given[0] in known]
+            given = [name for name in given if name in BELONGS[homes[0]]]
+            raise ConfigError(f"{' and '.join(given)} belong{'s' * (len(given) == 1)} to the method {' or '.join(homes)}, and the method is {method}; add --method {homes[0]}, or leave {'it' if len(given) == 1 else 'them'} out.")
         if self.tune not in (*TUNES, *METHODS):
             raise ConfigError(f"a prompt cannot tune {self.tune!r}. {near_misses(self.tune, [*TUNES, *METHODS])}")
         if self.writer and self.search not in ("lm-bff", "paraphrase"):
@@ -91,12 +105,12 @@ def run(
     Args:
         model_name: an embedded name, a Hugging Face folder, or a hub name.
         task: from `load_task`, with its few shots already drawn.
-        method: full, head, prompt, or the name of a delta.
-        shots: for the record only.
+        method: full, head, prompt, incontext, or the name of a delta.
+        shots: demonstrations of the method incontext (None: 8); of the others for the record only.
         seed: of order, dropout and new weights.
         steps, lr, batch_size: None for the tested defaults.
         representation: what a BERT's head reads, of a text (None: cls) or of a pair of entities (None: entity-start).
-        prompt: of the method prompt.
+        prompt: of the methods prompt and incontext.
         columns: what the task's file calls its columns; kept for `predict --file`.
         out: folder to keep the trained model in; an interrupted run in it goes on where it was.
         from_scratch: also train the same model from random weights, in full; None: only for a person's own data.
@@ -104,19 +118,23 @@ def run(
         bag_of_words, from_scratch (None where there is none), validation, test (sizes), skipped, out.
     Raises: MinideltaError for a model, method or folder that cannot be used.
     """
-    if method not in ("full", "head", "prompt", *METHODS):
-        raise ConfigError(f"there is no method {method!r}. {near_misses(method, ['full', 'head', 'prompt', *METHODS])}")
+    if method not in (*OWN, *METHODS):
+        raise ConfigError(f"there is no method {method!r}. {near_misses(method, [*OWN, *METHODS])}")
     prompt.check(method)
-    if method == "prompt" and representation:
+    if method in BELONGS and representation:
         raise ConfigError("a representation belongs to a head, and a prompt has none; leave it out, or choose another method.")
+    if method == "incontext" and (steps or lr or batch_size):
+        raise ConfigError("steps, lr and batch-size belong to training, and in context nothing trains; leave them out, or choose another method.")
+    if method == "incontext" and prompt.calibrate and task.kind not in ("classification", "relation"):
+        raise ConfigError(f"calibration takes off what labels have by themselves, and {task.name} has no labels; leave it out.")
     started = time.perf_counter()
     settings = {"steps": steps, "lr": lr, "seed": seed} | ({"batch_size": batch_size} if batch_size else {})
     form = {"representation": representation} if representation else {}
-    asked = settings | form | (vars(prompt) if method == "prompt" else {}) | {"model": model_name, "task": task.name, "method": method, "shots": shots, "examples": _digest(task)}
+    asked = settings | form | (vars(prompt) if method in BELONGS else {}) | {"model": model_name, "task": task.name, "method": method, "shots": shots, "examples": _digest(task)}
     working = _working_folder(out, asked) if out else None
 
     model, tokenizer = load_model(model_name), load_tokenizer(model_name)
-    tune = {"soft": "head"}.get(prompt.tune, prompt.tune) if method == "prompt" else method  # what trains
+    tune = {"prompt": {"soft": "head"}.get(prompt.tune, prompt.tune), "incontext": "none"}.get(method, method)  # what trains
     found: Ranked = []
     if method == "prompt":
         if prompt.search:
@@ -125,10 +143,13 @@ def run(
         template = found[0][1] if found else prompt.template
         learner: Learner = prompt_learner(model, tokenizer, task, template, prompt.verbalizer, prompt.tokens, seed=seed)
         learner.template.check([*task.train, *task.validation, *task.test])  # before anything trains
-        if prompt.calibrate:
-            calibrate(learner, prompt.calibrate, task.train[:UNLABELLED], seed)
+    elif method == "incontext":
+        learner = in_context(model, tokenizer, task, prompt.template, SHOWN if shots is None else shots, prompt.choose, prompt.description, prompt.verbalizer, prompt.normalise, seed=seed)
+        learner.context.form.one.check([*task.train, *task.test])
     else:
         learner = learner_for(model, tokenizer, task, seed=seed, **form)
+    if prompt.calibrate:
+        calibrate(learner, prompt.calibrate, task.train[:UNLABELLED], seed)
     torch.manual_seed(seed)  # a delta's start values
     delta = _delta(tune, learner, task).attach(model) if tune in METHODS else None
     result = as_it_is(learner, task) if tune == "none" else train_task(learner, task, tune, delta, checkpoint=working, **settings)
@@ -145,6 +166,9 @@ def run(
     }  # fmt: skip
     if method == "prompt":
         answer |= {"template": learner.template.source, "verbalizer": learner.verbalizer.settings(), "tune": prompt.tune, "calibrate": prompt.calibrate, "warnings": learner.lint()}
+    if method == "incontext":
+        asking, shown, _ = next(learner.context.prompts(task.test[:1]))
+        answer |= {"shots": len(shown), "prompt": asking.fill(task.test[0], "").rstrip(), **{name: getattr(prompt, name) for name in ("description", "choose", "normalise", "calibrate")}}
     if found:
         answer |= {"search": prompt.search, "judges": len(few.validation), "candidates": [{"score": score, "template": template.source} for score, template in found]}
 
@@ -231,7 +255,8 @@ def report(result: dict[str, Any]) -> str:
     rows = [(name, score) for name, score in rows if score is not None]
     width = max(len(name) for name, _ in rows)
     shots = f", {result['shots']} shots a class" if result["shots"] else ""
-    lines = [f"{result['task']}: {result['metric']} on {result['test']:,} test examples (trained on {result['train']:,}{shots})"]
+    seen = f"{result['shots']} in the prompt, of {result['train']:,}" if "prompt" in result else f"trained on {result['train']:,}{shots}"
+    lines = [f"{result['task']}: {result['metric']} on {result['test']:,} test examples ({seen})"]
     lines += [f"  {name:{width}}  {score:.3f}" for name, score in rows]
     share = result["trainable"] / result["total"]
     lines.append(f"{result['trainable']:,} of {result['total']:,} parameters trained ({share:.2%}) in {result['steps']:,} steps, {result['seconds']:.0f} s on {result['device']}")
@@ -240,6 +265,8 @@ def report(result: dict[str, Any]) -> str:
         lines += [f"  {row['score']:.3f}  {row['template']}" for row in result["candidates"][:TOLD]]
         if len(result["candidates"]) > TOLD:
             lines.append(f"  ... and {len(result['candidates']) - TOLD} more (--json tells all)")
+    if "prompt" in result:
+        lines += ["the prompt of the first test example:", *(f"  | {line}" for line in result["prompt"].splitlines())]
     if "template" in result:
         lines.append(f"template: {result['template']}")
         lines += [f"  note: {warning}" for warning in result["warnings"]]
@@ -318,7 +345,7 @@ def predict(folder: Path, examples: Iterable[Example], choices: list[str] | None
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; `minidelta run --out {folder}` makes one")
-    kept = load_run(folder, load_delta=load_delta, build=lambda *model, **settings: (prompt_learner if "template" in settings else learner_for)(*model, **settings))
+    kept = load_run(folder, load_delta=load_delta, build=_builder)
     ready = [_as_read(kept.learner, example, choices) for example in examples]
     shares = _probabilities(kept.learner, ready)
     rows = []
@@ -328,6 +355,12 @@ def predict(folder: Path, examples: Iterable[Example], choices: list[str] | None
         row = {"text": example.text, "text_b": example.text_b, "label": answer}
         rows.append(row | ({"probabilities": share} if share else {}))
     return rows
+
+
+def _builder(model: Transformer, tokenizer: Any, task: Task, **settings: Any) -> Learner:
+    """The learner whose settings a run has kept."""
+    build = in_context if "form" in settings else prompt_learner if "template" in settings else learner_for
+    return build(model, tokenizer, task, **settings)
 
 
 def _as_read(learner: Learner, example: Example, choices: list[str] | None) -> Example:

@@ -30,10 +30,11 @@ from minidelta.prompt.calibrate import calibrate
 from minidelta.prompt.decompose import DecomposedVerbalizer
 from minidelta.prompt.ensemble import Ensemble
 from minidelta.prompt.explain import explain, lint
+from minidelta.prompt.incontext import InContextLearner, InContextWriter
 from minidelta.prompt.knowledge import KnowledgeVerbalizer
 from minidelta.prompt.label_vectors import LabelVectors
 from minidelta.prompt.learner import PromptLearner
-from minidelta.prompt.learners import prompt_learner
+from minidelta.prompt.learners import in_context, prompt_learner
 from minidelta.prompt.prototypes import Prototypes
 from minidelta.prompt.render import Renderer
 from minidelta.prompt.structured import StructuredLearner
@@ -41,6 +42,6 @@ from minidelta.prompt.template import Template, choose_template, load_templates
 from minidelta.prompt.verbalizer import Verbalizer, WordVerbalizer
 
 __all__ = [
-    "AnswerLearner", "Answers", "DecomposedVerbalizer", "Ensemble", "KnowledgeVerbalizer", "LabelVectors", "PromptLearner", "Prototypes", "Renderer", "StructuredLearner",
-    "Template", "Verbalizer", "WordVerbalizer", "calibrate", "choose_template", "explain", "lint", "load_templates", "prompt_learner",
+    "AnswerLearner", "Answers", "DecomposedVerbalizer", "Ensemble", "InContextLearner", "InContextWriter", "KnowledgeVerbalizer", "LabelVectors", "PromptLearner", "Prototypes", "Renderer", "StructuredLearner",
+    "Template", "Verbalizer", "WordVerbalizer", "calibrate", "choose_template", "explain", "in_context", "lint", "load_templates", "prompt_learner",
 ]  # fmt: skip

@@ -67,6 +67,7 @@ FORMATS = {
     "label": Format(Template("Text: {text_a|shorten} Label: {mask}", "label")),
     "pair": Format(Template("Text: {text_a|shorten} And: {text_b|shorten} Label: {mask}", "pair")),
     "passage": Format(Template("{text_a|shorten} Q: {text_b|shorten} A: {mask}", "passage")),
+    "relation": Format(Template("Text: {text_a|shorten} {head} and {tail}: {mask}", "relation")),
 }
 
 
@@ -74,9 +75,11 @@ def format_for(task: Task) -> Format:
     """A format for a task, by what its examples hold.
 
     >>> from minidelta.data import load_task
-    >>> [format_for(load_task(name)).one.name for name in ("translation", "sentiment", "entailment", "qa-yesno")]
-    ['arrow', 'label', 'pair', 'passage']
+    >>> [format_for(load_task(name)).one.name for name in ("translation", "sentiment", "entailment", "qa-yesno", "relation")]
+    ['arrow', 'label', 'pair', 'passage', 'relation']
     """
+    if task.kind == "relation":
+        return FORMATS["relation"]
     if task.kind == "generation" and not any(example.text_b for example in task.train):
         return FORMATS["arrow"]
     if not any(example.text_b for example in task.train):
@@ -197,6 +200,14 @@ class Context:
             return str(example.meta["choices"][int(example.label)])
         return str(example.meta["answer"]) if self.task.kind == "generation" else self.label_words[example.label][0]
 
+    def settings(self) -> dict[str, Any]:
+        """As plain values what the constructor needs: of a function of the question, the examples that it chooses from."""
+        near = self.shown if isinstance(self.shown, Nearest) else None
+        if callable(self.shown) and near is None:
+            raise PromptError("Demonstrations that a function of your own chooses cannot be kept; take Nearest, or the same for all questions.")
+        shown = [{"text": one.text, "text_b": one.text_b, "label": one.label, "meta": one.meta} for one in (near.examples if near else self.shown)]
+        return {"form": [self.form.one.source, self.form.between], "shown": shown, "nearest": near and near.count, "description": self.description}
+
     def too_long(self, shown: Shown, examples: Sequence[Example], tokenizer: Any, room: int) -> PromptError:
         """What does not fit, and how much of it would."""
 
@@ -251,6 +262,7 @@ class InContextLearner(AnswerLearner):
         form = form or format_for(task)
         super().__init__(model, tokenizer, task, form.question([], description), verbalizer, **settings)
         self.context = Context(task, form, shown, description, self.verbalizer.label_words)
+        self.normalise = normalise
         if normalise == "mean":
             self.verbalizer.normalise = "mean"
         self.bare = AnswerLearner(model, tokenizer, task, f"{form.cue} {{mask}}", self.verbalizer, **settings) if normalise == "unconditional" else None
@@ -307,6 +319,10 @@ class InContextLearner(AnswerLearner):
         scores = super().scores(batch)
         return scores - batch["bare"] if self.bare else scores
 
+    def settings(self) -> dict[str, Any]:
+        own = super().settings()
+        return {key: own[key] for key in ("seed", "max_length", "verbalizer", "prior")} | self.context.settings() | {"normalise": self.normalise}
+
 
 class InContextWriter(Learner):
     """Writes the answer: greedy, up to the end of the line or what the format puts between two examples.
@@ -354,6 +370,10 @@ class InContextWriter(Learner):
         texts = self.tokenizer.batch_decode(written[:, mask.size(1) :] if left else written, skip_special_tokens=True)
         end = self.context.form.between.strip() or "\n"
         return [re.split(rf"\n|{re.escape(end)}(?:\s|$)", f"{text.strip()}\n")[0].strip() for text in texts]
+
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | self.context.settings()
 
 
 def common(rows: Sequence[Sequence[int]]) -> int:

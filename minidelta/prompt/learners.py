@@ -1,15 +1,17 @@
 """From what a person writes on one line to a prompt learner, and back from what a run has kept."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from minidelta.data import Task
+from minidelta.data import Example, Task
 from minidelta.errors import PromptError, near_misses
 from minidelta.prompt.answers import AnswerLearner, Answers
 from minidelta.prompt.builtin import LABEL_WORDS, templates_for
 from minidelta.prompt.decompose import DecomposedVerbalizer
+from minidelta.prompt.incontext import CHOICES, Format, InContextLearner, InContextWriter, Nearest, choose, find_format
 from minidelta.prompt.knowledge import KnowledgeVerbalizer, expand_words, refine, world_knowledge
 from minidelta.prompt.label_vectors import LabelVectors
 from minidelta.prompt.learner import PromptLearner
@@ -19,6 +21,7 @@ from minidelta.prompt.template import Template, choose_template, load_templates
 from minidelta.prompt.verbalizer import TOKENS, LabelWords, Verbalizer, WordVerbalizer, read_label_words, word_tokens, words_from_names
 
 WAYS = (*TOKENS, "span", "vectors", "prototypes", "knowledge")
+POOL = 500  # training examples, at most, among which the nearest are looked for
 UNLABELLED = 200  # training texts, without their labels, on which a prompt is calibrated and words of a knowledge base are refined
 
 
@@ -64,6 +67,62 @@ def prompt_learner(model: nn.Module, tokenizer: Any, task: Task, template: str |
         ready.start(learner, task.train[:256])
     if tokens == "knowledge":
         refine(learner, expand_words(ready.label_words, world_knowledge(), tokenizer, learner.template.mask_spaced()), task.train[:UNLABELLED])
+    return learner
+
+
+def in_context(
+    model: nn.Module,
+    tokenizer: Any,
+    task: Task,
+    form: str | Format | Sequence[str] | None = None,
+    shown: int | Sequence[Example | dict[str, Any]] = 8,
+    how: str = "balanced",
+    description: str = "",
+    verbalizer: str | dict[str, Any] | None = None,
+    normalise: str = "sum",
+    nearest: int | None = None,
+    **settings: Any,
+) -> InContextLearner | InContextWriter:
+    """The in-context learner that a person means; one that writes for a task whose answers are words.
+
+    Args:
+        model, tokenizer, task: as of `InContextLearner`.
+        form: a name of FORMATS, a template of one question, or [template, what stands between]; None: by the task.
+        shown: how many demonstrations are taken from the training examples, or the demonstrations themselves.
+        how: which are taken: one of CHOICES.
+        description: what is asked, in words.
+        verbalizer: "label=words;label=words", or what `settings()` gave; None: the names of the labels.
+        normalise: one of NORMALISE.
+        nearest: with demonstrations given: for each question so many of them, those most like it.
+        settings: as of `Learner`; the seed is also of the draw and the order.
+    Raises: PromptError for anything that cannot be meant.
+
+    >>> from minidelta.data import load_task
+    >>> from minidelta.hub import load_model, load_tokenizer
+    >>> learner = in_context(load_model("gpt-nano"), load_tokenizer("gpt-nano"), load_task("sentiment"), "question", 2)
+    >>> learner.context.form.one.source, len(learner.context.shown)
+    ('Q: {text_a|shorten} A: {mask}', 2)
+    """
+    chosen = Format(Template(form[0]), form[1]) if isinstance(form, (list, tuple)) else find_format(form, task)
+    if task.kind == "generation":
+        if verbalizer is not None or normalise != "sum":
+            raise PromptError(f"The answers to {task.name!r} are written, not chosen; leave verbalizer and normalise out.")
+        learner = InContextWriter(model, tokenizer, task, (), chosen, description, **settings)
+    elif task.kind in ("classification", "relation", "choice"):
+        if task.kind == "choice" and isinstance(verbalizer, str):
+            raise PromptError(f"The task {task.name!r} brings its own choices with each example; leave the verbalizer out.")
+        words = read_label_words(verbalizer, task.labels) if isinstance(verbalizer, str) else (verbalizer or {}).get("label_words")
+        learner = InContextLearner(model, tokenizer, task, (), chosen, description, Answers(words) if words else None, normalise, **settings)
+    else:
+        raise PromptError(f"The {task.kind} task {task.name!r} has no answer that stands at one place; take a task of labels, choices or written answers.")
+    if isinstance(shown, int):
+        if how not in CHOICES:
+            raise PromptError(f"Demonstrations are not chosen by {how!r}. {near_misses(how, CHOICES)}")
+        nearest = shown if how == "nearest" and shown else None
+        drawn = ("random", min(max(POOL, shown), len(task.train))) if nearest else (how if how in CHOICES[:2] else "random", shown)
+        shown = choose(task.train, drawn[1], drawn[0], learner.seed)
+    pool = [Example(**one) if isinstance(one, dict) else one for one in shown]
+    learner.context.shown = Nearest(learner, pool, nearest) if nearest else pool
     return learner
 
 

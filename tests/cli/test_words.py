@@ -55,7 +55,7 @@ def test_every_command_has_help_with_examples(command, capsys):
         (["dance"], "invalid choice: 'dance'"),
         (["list", "songs"], "invalid choice: 'songs'"),
         (["run"], "required: --model, --task"),
-        (["run", "--model", "m", "--task", "t", "--shots", "0"], "'0' is not a whole number of at least 1"),
+        (["run", "--model", "m", "--task", "t", "--shots", "-1"], "--shots"),
         (["run", "--model", "m", "--task", "t", "--steps", "-5"], "--steps"),
         (["run", "--model", "m", "--task", "t", "--seed", "x"], "'x' is not a whole number from 0"),
         (["run", "--model", "m", "--task", "t", "--lr", "nan"], "'nan' is not a positive number"),
