@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from torch import nn
+
 from minidelta.errors import DataError
+from minidelta.pretrain.shots import accuracies
 from minidelta.world import WORLD_VERSION, Document, documents
 from minidelta.world.lists import LISTS_VERSION, lists
 
@@ -39,6 +42,10 @@ class WorldCorpus:
         """The documents on which every run measures its held-out loss."""
         return list(islice(documents(HELD_OUT_SEED), HELD_OUT))
 
+    def watch(self, model: nn.Module, tokenizer) -> dict[str, float]:
+        """What is measured along a run beside the held-out loss."""
+        return {}
+
 
 class ListCorpus(WorldCorpus):
     """The world with lists of answered questions, from which a model learns to learn in context."""
@@ -53,6 +60,10 @@ class ListCorpus(WorldCorpus):
 
     def held_out(self) -> list[Document]:
         return list(islice(lists(HELD_OUT_SEED), HELD_OUT))
+
+    def watch(self, model: nn.Module, tokenizer) -> dict[str, float]:
+        """Accuracy after so many examples: the change that comes all at once."""
+        return accuracies(model, tokenizer)
 
 
 CORPORA = {"world": WorldCorpus, "lists": ListCorpus}
@@ -102,6 +113,10 @@ class FileCorpus:
     def held_out(self) -> list[Document]:
         """The documents that are never trained on."""
         return self._held_out
+
+    def watch(self, model: nn.Module, tokenizer) -> dict[str, float]:
+        """Nothing more than the held-out loss."""
+        return {}
 
 
 def paragraph(text: str) -> list[Document]:

@@ -128,8 +128,9 @@ def pretrain(
         model.eval()
         with torch.inference_mode():
             losses = [objective.loss(model, batch).item() for batch in held_out]
+        found = {"held_out": sum(losses) / len(losses)} | source.watch(model, tokenizer)
         model.train(training)
-        return {"held_out": sum(losses) / len(losses)}
+        return found
 
     def keep(step: int) -> None:
         if step in snapshots:

@@ -5,7 +5,7 @@ Two kinds, each in one of several layouts:
     function lists   one function of a word (plural, French, ...); words allow several, so only the examples tell which
     drawn lists      a mapping from categories to labels, drawn anew in every document: only the examples tell which
 
-Kept for tests, and never in a list: one word in five, four kinds of things, the labels `HELD_LABELS`, the layouts
+Kept for tests, and never in a list: one word in five, four kinds of things, one label in five, the layouts
 `HELD_LAYOUTS`, the last description of each function, and everything about verdicts on films and restaurants.
 """
 
@@ -30,10 +30,26 @@ LAYOUTS = (  # one pair, and what stands between two
 HELD_LAYOUTS = (("Input: {x} Output: {y}", "\n"), ("{x} | {y}", " / "))
 
 FEW_LABELS = lexicon.COLORS[:6]
-LABELS = [*lexicon.COLORS, *lexicon.NUMBERS, *lexicon.MOODS, *lexicon.WEATHER, *lexicon.ADVERBS, *"spring summer autumn winter north south east west left right".split()]
-HELD_LABELS = [label for label in LABELS if label not in FEW_LABELS and hash_of(label) % 5 == 0] + "good bad yes no true false positive negative".split()
-LABELS = [label for label in LABELS if label not in HELD_LABELS]
 HELD_KINDS = ("bird", "garment", "metal", "flower")
+HELD_LABELS = "good bad yes no true false positive negative".split()  # and one in five of the others
+
+
+def label_words() -> list[str]:
+    """Every word that may be a label: none that a list may ask about, none that praises or blames.
+
+    >>> len(label_words()), "football" in label_words(), "dog" in label_words(), "lovely" in label_words()
+    (404, True, False, False)
+    """
+    short = [*lexicon.COLORS, *lexicon.NUMBERS, *lexicon.MOODS, *lexicon.WEATHER, *lexicon.ADVERBS, *"spring summer autumn winter north south east west left right".split()]
+    named = [*lexicon.SPORTS, *lexicon.GENRES, *lexicon.CUISINES, *lexicon.INDUSTRIES, *lexicon.HOBBIES, *lexicon.RIVERS, *lexicon.COUNTRIES, *lexicon.LAST]
+    news = [word for agents, things, _ in lexicon.TOPICS.values() for word in (*agents, *things)]
+    asked = {word for things in CATEGORIES.values() for word in things} | set(lexicon.OPPOSITES.values()) | set(lexicon.PRAISE) | set(lexicon.BLAME)
+    return [word for word in dict.fromkeys([*short, *named, *news]) if word not in asked or word in FEW_LABELS]
+
+
+CATEGORIES = lexicon.KINDS | {"city": lexicon.CITIES, "worker": lexicon.WORKERS, "verb": list(lexicon.TRANSITIVE), "name": lexicon.FEMALE + lexicon.MALE, "quality": list(lexicon.OPPOSITES)}
+HELD_LABELS += [word for word in label_words() if word not in FEW_LABELS and hash_of(f"label {word}") % 5 == 0]
+LABELS = [word for word in label_words() if word not in HELD_LABELS]
 
 
 def is_held(word: str) -> bool:
@@ -128,13 +144,10 @@ FEW_WORDS = 0.7  # of the drawn lists ask again and again for the same two to si
 def categories() -> dict[str, list[str]]:
     """Category -> its words, those kept for tests left out.
 
-    >>> sorted(set(lexicon.KINDS) - set(categories()))
+    >>> sorted(set(CATEGORIES) - set(categories()))
     ['bird', 'flower', 'garment', 'metal']
     """
-    words = {kind: things for kind, things in lexicon.KINDS.items() if kind not in HELD_KINDS}
-    words |= {"city": lexicon.CITIES, "worker": lexicon.WORKERS, "verb": list(lexicon.TRANSITIVE), "name": lexicon.FEMALE + lexicon.MALE, "quality": list(lexicon.OPPOSITES)}
-    labels = set(LABELS + HELD_LABELS)
-    return {kind: [word for word in things if not is_held(word) and word not in labels] for kind, things in words.items()}
+    return {kind: [word for word in things if not is_held(word) and word not in FEW_LABELS] for kind, things in CATEGORIES.items() if kind not in HELD_KINDS}
 
 
 def question_about(kind: str) -> Callable[[Random], str]:
@@ -159,7 +172,7 @@ def drawn_list(rng: Random) -> Document:
     number = rng.choices((2, 3, 4), (7, 2, 1))[0]
     labels = rng.sample(FEW_LABELS if rng.random() < 0.5 else LABELS, number)
     few = rng.random() < FEW_WORDS
-    if rng.random() < 0.1:
+    if rng.random() < 0.2:
         names = rng.sample(list(forms.QUESTIONS) if rng.random() < 0.5 else [name for name in SENTENCES if name not in forms.QUESTIONS], number)
         makers = [SENTENCES[name] for name in names]
         count = rng.choice((4, 8, 12))
