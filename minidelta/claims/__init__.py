@@ -6,6 +6,9 @@
     c02_entity_pairs.py   C2: the six representations of an entity pair
     c03_text_to_text.py   C3: one text-to-text model for every task
     c04_little_data.py    C4: little data, and a full copy for each task
+    c05_examples.py       C5: accuracy over the number of examples in the prompt
+    c06_sizes.py          C6: the same curves for three sizes
+    c07_order.py          C7: order, format, label prior and calibration
     c08_prompt_worth.py   C8: how many examples a prompt is worth
     c09_wordings.py       C9: wordings by hand and by search
     c10_rules.py          C10: rules as sub-prompts for relations
@@ -21,6 +24,7 @@
     c20_unified.py        C20: the unified view: an equality, and designs of one size
     c26_many_tasks.py     C26: many prompts on one backbone
     c27_optimizers.py     C27: the four optimizers on the same delta
+    in_context.py         the questions that C5 to C7 ask
     diet.py               which part of the pre-training makes a small model useful
     records/              what was measured
 """
@@ -28,14 +32,14 @@
 from collections.abc import Sequence
 
 from minidelta.claims import (
-    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
+    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c05_examples, c06_sizes, c07_order, c08_prompt_worth, c09_wordings, c10_rules,
     c11_structured, c12_verbalizers, c13_families, c14_prompt_size, c15_bitfit, c16_intrinsic, c17_prompt_space, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
 )  # fmt: skip
 from minidelta.claims.claim import Claim, in_words, measure, read, row
 from minidelta.errors import ConfigError, near_misses
 
 MODULES = (
-    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c08_prompt_worth, c09_wordings, c10_rules,
+    c01_pretraining, c02_entity_pairs, c03_text_to_text, c04_little_data, c05_examples, c06_sizes, c07_order, c08_prompt_worth, c09_wordings, c10_rules,
     c11_structured, c12_verbalizers, c13_families, c14_prompt_size, c15_bitfit, c16_intrinsic, c17_prompt_space, c18_rank, c19_side_network, c20_unified, c26_many_tasks, c27_optimizers,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {module.CLAIM.id: module.CLAIM for module in MODULES}

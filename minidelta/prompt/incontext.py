@@ -347,6 +347,8 @@ class InContextWriter(Learner):
         if self.shape == "encoder":
             raise PromptError("BERT does not write; take a GPT or a T5.")
         self.context = Context(task, form or format_for(task), shown, description)
+        after = tokenizer(self.context.form.between.rstrip(" "), add_special_tokens=False)["input_ids"]
+        self.stops = [tokenizer.eos_token_id, *(after if len(after) == 1 else ())]  # no need to write on
 
     def encode(self, examples: Sequence[Example]) -> list[Item]:
         items = []
@@ -366,7 +368,7 @@ class InContextWriter(Learner):
         ids, left = [item["ids"] for item in batch["items"]], self.shape == "decoder"  # the answer begins where the prompt ends
         pad = self.tokenizer.pad_token_id or 0
         mask = self.rows([[1] * len(row) for row in ids], 0, left)
-        written = self.model.generate(self.rows(ids, pad, left), mask, max_new_tokens=LONGEST, eos_token_id=self.tokenizer.eos_token_id, pad_token_id=pad)
+        written = self.model.generate(self.rows(ids, pad, left), mask, max_new_tokens=LONGEST, eos_token_id=self.stops, pad_token_id=pad)
         texts = self.tokenizer.batch_decode(written[:, mask.size(1) :] if left else written, skip_special_tokens=True)
         end = self.context.form.between.strip() or "\n"
         return [re.split(rf"\n|{re.escape(end)}(?:\s|$)", f"{text.strip()}\n")[0].strip() for text in texts]
