@@ -55,7 +55,7 @@ def test_every_link_leads_somewhere(target):
 
 def test_the_table_of_models_says_what_their_records_say():
     """Each line of the table of models repeats what the checkpoint's own history says."""
-    rows = re.findall(r"^\| `((?:bert|gpt|t5)-\w+)` \| ([\d,]+) \| ([\d.]+) M \| ([\d.]+) \|", README, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `((?:bert|gpt|t5)-[\w-]+)` \| ([\d,]+) \| ([\d.]+) M \| ([\d.]+) \|", README, flags=re.MULTILINE)
     assert rows
     for name, parameters, tokens, held_out in rows:
         record = json.loads((ROOT / "minidelta" / "checkpoints" / name / "history.json").read_text(encoding="utf-8"))
