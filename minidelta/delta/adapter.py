@@ -7,7 +7,8 @@
 W_down [R,D], W_up [D,R] with biases, R the bottleneck.  Changes: what a sublayer adds to the stream.  Frozen: all of the
 backbone.  W_up starts at zero, so the model starts unchanged (Houlsby et al. start both near zero).
 Differences: Houlsby et al. train the layer norms as well (attach `LNTuning` beside for that); Pfeiffer et al. have
-one more norm around the adapter in some of their models.
+one more norm around the adapter in some of their models.  x is what the sublayer itself reads: in GPT and T5, whose norm comes
+first, the normed stream.
 """
 
 from collections.abc import Sequence
