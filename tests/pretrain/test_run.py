@@ -21,7 +21,7 @@ from minidelta.pretrain.masked import MaskedLM
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Recipes that take a second each."""
-    for name in ("bert-nano", "gpt-nano", "t5-nano"):
+    for name in ("bert-nano", "gpt-nano", "gpt-icl-nano", "t5-nano"):
         monkeypatch.setitem(RECIPES, name, replace(RECIPES[name], d_model=16, n_layers=1, n_heads=2, steps=12, tokens=300, vocabulary=400))
     monkeypatch.setattr(corpus, "TOKENIZER_DOCUMENTS", 200)
     monkeypatch.setattr(corpus, "HELD_OUT", 20)
@@ -66,6 +66,15 @@ def test_snapshots_are_models_on_the_way(tmp_path):
         losses.append(record["curve"][-1]["held_out"])
         assert not same(snapshot, folder)
     assert losses[1] < losses[0]
+
+
+def test_learning_in_context_is_watched_while_it_comes(tmp_path, monkeypatch):
+    monkeypatch.setattr("minidelta.pretrain.shots.LISTS", 2)
+    folder = pretrain("gpt-icl-nano", folder=tmp_path / "mine")
+    record = json.loads((folder / "history.json").read_text())
+    assert (record["corpus"], record["version"], record["steps"]) == ("lists", corpus.LISTS_VERSION, 12)
+    assert all({"held_out", "drawn-0", "drawn-16", "function-1"} <= set(point) for point in record["curve"])
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["mine", "mine-step2"]
 
 
 class Stop(Exception):
