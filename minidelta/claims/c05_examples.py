@@ -1,12 +1,14 @@
 """C5: accuracy rises with the number of examples in the prompt, with no gradient step.
 
-One frozen model, five kinds of questions (`in_context.py`), 0 to 32 examples before each.  Four of them are mappings from things to
-labels that are drawn anew for each task; they can only be read off the examples.  The fifth is to write what a function makes of a
-word, where the examples (one in five of them wrong) say which function is meant; it is also asked with a description in words that
+One frozen model, six kinds of questions (`in_context.py`), 0 to 32 examples before each.  Four of them are mappings from things to
+labels that are drawn anew for each task; they can only be read off the examples.  The others are to write what a function makes of a
+word, where the examples (one in five of them wrong) say which function is meant, with and without a description in words that
 pre-training has not read.
 
-The recipe of the model was found by looking at accuracies of this kind on other draws (WORDS with few labels).  Margins were written down
-before any task of this file was run.
+The recipe of the model was found by looking at accuracies of this kind on other draws (words with few labels).  Margins were written down
+before any task of this file was run.  A look at one other seed, with the smallest model and with the largest halfway, showed that words which no
+list asks about are answered with *another* word of the right kind (farm, shown plurals: houses).  That is recognised and not known, so the functions
+are now also asked of words in lists ("functions"); the kept words stay, under a name of their own.  Nothing else was changed.
 """
 
 from typing import Any
@@ -15,7 +17,7 @@ from minidelta.claims.claim import Claim, Part, Run
 from minidelta.claims.in_context import SHOTS, SIZES, score
 
 MODEL = SIZES[-1]
-KINDS = ("words", "unseen", "sentences", "verdicts", "functions")
+KINDS = ("words", "unseen", "sentences", "verdicts", "functions", "kept words")
 MOST = {"unseen": 8, "sentences": 16, "verdicts": 16}  # what there is to show, or what fits the 512 positions
 
 
@@ -66,6 +68,7 @@ CLAIM = Claim(
         Part("sentences", "sentences in place of words, 16 examples: at least 10 points", 0.10, gain("sentences", 16)),
         Part("verdicts", "reviews, which are in no list of pre-training, 16 examples: at least 5 points", 0.05, gain("verdicts", 16)),
         Part("functions", "which function is meant, read off 16 examples of which one in five is wrong: at least 20 points", 0.20, gain("functions", 16)),
+        Part("kept words", "the same of words that no list asks about: at least 20 points", 0.20, gain("kept words", 16)),
         Part("description", "without examples, a description adds at least 10 points", 0.10, described),
     ),
     runs=runs,

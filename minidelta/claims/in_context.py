@@ -5,6 +5,7 @@
     sentences    questions by type, or news by topic, to each label
     verdicts     good and bad reviews, of which no list ever speaks, each with a label drawn anew
     functions    a function of a word, written; one in five of the examples shown is another function's
+    kept words   the same of words that no list asks about
 
 Nothing trains.  A seed draws tasks, labels, examples and their order.
 """
@@ -41,10 +42,10 @@ def ready(name: str) -> tuple[Any, Any]:
 
 def tasks(kind: str, seed: int) -> Iterator[tuple[Task, Format]]:
     """The tasks of a seed, and how they are written."""
-    for number in range(len(EACH) if kind == "functions" else TASKS):
+    for number in range(len(EACH) if kind in ("functions", "kept words") else TASKS):
         own = 1000 * seed + number
-        if kind == "functions":
-            yield function_task(*EACH[number], own, NOISE), ARROW
+        if kind in ("functions", "kept words"):
+            yield function_task(*EACH[number], own, NOISE, kind == "kept words"), ARROW
         elif kind == "verdicts":
             yield verdicts(own), ARROW
         elif kind == "unseen":

@@ -71,7 +71,7 @@ def _things(name: str, things: str, rng: Random) -> tuple[list[str], list[str]]:
     return list(categories()[name]), [word for word in CATEGORIES[name] if is_held(word)]
 
 
-def function_task(name: str, group: str = "noun", seed: int = 0, noise: float = 0.0) -> Task:
+def function_task(name: str, group: str = "noun", seed: int = 0, noise: float = 0.0, held: bool = True) -> Task:
     """Words and what one function makes of them; the other functions of the group would take the same words.
 
     Args:
@@ -79,12 +79,13 @@ def function_task(name: str, group: str = "noun", seed: int = 0, noise: float = 
         group: "noun", "thing", "verb", "adjective" or "city".
         seed: of the order, and of the wrong answers.
         noise: share of the examples to show whose answer is another function's.
+        held: ask about the words that no list of pre-training asks about; False: about a quarter of the others, which are not shown.
     Returns: a task whose answers are written; its description is one that pre-training has never read.
     Raises: TaskError for an unknown function or group.
 
     >>> task = function_task("french")
     >>> task.description, task.test[0].text, task.test[0].meta
-    ('Translate English to French:', 'farm', {'answer': 'ferme'})
+    ('Translate English to French:', 'spoon', {'answer': 'cuillère'})
     """
     if group not in functions():
         raise TaskError(f"There is no group of words called {group!r}. {near_misses(group, functions())}")
@@ -92,10 +93,11 @@ def function_task(name: str, group: str = "noun", seed: int = 0, noise: float = 
         raise TaskError(f"There is no function {name!r} of a {group}. {near_misses(name, functions()[group])}")
     rng = Random(f"{seed} {group} {name}")
     others = [answers for other, answers in functions()[group].items() if other != name]
-    parts: dict[bool, list[Example]] = {True: [], False: []}
-    for word, answer in functions()[group][name].items():
-        held = is_held(word)
-        wrong = not held and rng.random() < noise
-        parts[held].append(Example(word, meta={"answer": rng.choice(others)[word] if wrong else answer}))
-    train, test = (rng.sample(part, len(part)) for part in (parts[False], parts[True]))
+    answers = functions()[group][name]
+    known = rng.sample([word for word in answers if not is_held(word)], sum(not is_held(word) for word in answers))
+    asked = [word for word in answers if is_held(word)] if held else known[: len(known) // 4]
+    shown = known if held else known[len(known) // 4 :]
+    wrong = {word for word in shown if rng.random() < noise}
+    train = [Example(word, meta={"answer": rng.choice(others)[word] if word in wrong else answers[word]}) for word in shown]
+    test = [Example(word, meta={"answer": answers[word]}) for word in rng.sample(asked, len(asked))]
     return Task(f"{group}-{name}", "generation", (), "exact_match", train, [], test[:QUESTIONS], description=DESCRIPTIONS[name][-1])

@@ -9,7 +9,7 @@ from minidelta.claims.c07_order import spread
 from minidelta.world.lists import HELD_LABELS, LABELS, LAYOUTS, is_held
 
 
-@pytest.mark.parametrize("kind", ["words", "unseen", "sentences", "verdicts", "functions"])
+@pytest.mark.parametrize("kind", ["words", "unseen", "sentences", "verdicts", "functions", "kept words"])
 def test_tasks_repeat_by_seed_and_keep_their_promise(kind):
     once, again = (list(in_context.tasks(kind, 1)) for _ in range(2))
     assert [task for task, _ in once] == [task for task, _ in again] != [task for task, _ in in_context.tasks(kind, 2)]
@@ -20,8 +20,8 @@ def test_tasks_repeat_by_seed_and_keep_their_promise(kind):
         assert (written in LAYOUTS) == (kind != "unseen")
         if kind == "unseen":
             assert set(task.labels) <= set(HELD_LABELS)
-        elif kind == "functions":
-            assert all(is_held(example.text) for example in task.test)
+        elif kind in ("functions", "kept words"):
+            assert all(is_held(example.text) == (kind == "kept words") for example in task.test)
         else:
             assert set(task.labels) <= set(LABELS)
 
