@@ -21,25 +21,30 @@ def said(draw: Draw, shots: int, description: bool = True, blanks: bool = False)
     return {"description": task if description else "", "shown": pairs[:shots], "question": pairs[-1][0], "cues": cues, "between": between, "answers": [answer for _, answer in pairs[shots:]]}
 
 
-PROMPTS = ("three demonstrations", "no demonstration", "no description", "blanks around the words")
+def in_front(few_shot_prompt, description, shown, question, cues, between, answers):
+    return few_shot_prompt(description, shown, question, cues, between, answers)[0].rpartition(question)[0]
+
+
+ENDS = ("no demonstration", "blanks around the words")
+SHOWN = ("description and demonstrations", "no description", "blanks around the words")
 PROMPT = Task(
     "few_shot_prompt",
     tests=(
-        Test("three demonstrations", 1, lambda draw: said(draw, 3), hint="print the prompt with one answer behind it: does the end look like the demonstrations?"),
-        Test("no demonstration", 1, lambda draw: said(draw, 0), hint="zero-shot: the description, then the question"),
-        Test("no description", 1, lambda draw: said(draw, 2, description=False), hint="the prompt begins with the cue of the first demonstration"),
+        Test("description and demonstrations", 1, lambda draw: said(draw, 3), use=in_front, hint="print the prompt: the pieces in their order, and between two of them what was given"),
+        Test("no demonstration", 1, lambda draw: said(draw, 0), hint="zero-shot: the description, then the question; print the prompt with one answer behind it"),
+        Test("no description", 1, lambda draw: said(draw, 2, description=False), use=in_front, hint="the prompt begins with the cue of the first demonstration"),
         Test("blanks around the words", 1, lambda draw: said(draw, 3, blanks=True), hidden=True),
     ),
     wrong=(
-        Wrong("the prompt ends in a blank: the token of the answer brings its own, and after a blank that is used up the model hardly knows how to go on", PROMPTS, {"{question.strip()}\\n{tells}": "{question.strip()}\\n{tells} ", '[f" {answer.strip()}" for': "[answer.strip() for"}),
-        Wrong("the blank between cue and answer is lost: prompt + answer has to read like a demonstration, so the answer begins with it", PROMPTS, {'[f" {answer.strip()}" for': "[answer.strip() for"}),
-        Wrong("there are two blanks between cue and answer: one ends the prompt, one begins the answer", PROMPTS, {"{question.strip()}\\n{tells}": "{question.strip()}\\n{tells} "}),
-        Wrong("the answer cue is missing behind the question: nothing tells the model that it is its turn", PROMPTS, {"{question.strip()}\\n{tells}": "{question.strip()}"}),
+        Wrong("the prompt ends in a blank: the token of the answer brings its own, and after a blank that is used up the model hardly knows how to go on", ENDS, {"{question.strip()}\\n{tells}": "{question.strip()}\\n{tells} ", '[f" {answer.strip()}" for': "[answer.strip() for"}),
+        Wrong("the blank between cue and answer is lost: prompt + answer has to read like a demonstration, so the answer begins with it", ENDS, {'[f" {answer.strip()}" for': "[answer.strip() for"}),
+        Wrong("there are two blanks between cue and answer: one ends the prompt, one begins the answer", ENDS, {"{question.strip()}\\n{tells}": "{question.strip()}\\n{tells} "}),
+        Wrong("the answer cue is missing behind the question: nothing tells the model that it is its turn", ENDS, {"{question.strip()}\\n{tells}": "{question.strip()}"}),
         Wrong("an empty description still stands there, as an empty piece in front", ("no description",), {"[description] if description else []": "[description]"}),
-        Wrong("what stands between two pieces stands behind the last one too: the prompt ends with its answer cue", PROMPTS, {"between.join(pieces), [": "between.join(pieces) + between, ["}),
-        Wrong("the description stands before every demonstration; it is said once, at the beginning", ("three demonstrations", "blanks around the words"), {"        pieces.append(f\"{asks} {text.strip()}\\n{tells} {answer.strip()}\")": "        pieces += ([description] if description and len(pieces) > 1 else []) + [f\"{asks} {text.strip()}\\n{tells} {answer.strip()}\"]"}),
-        Wrong("the demonstrations are in reverse order: they are read as they were given", ("three demonstrations", "no description", "blanks around the words"), {"in shown:": "in reversed(shown):"}),
-        Wrong("the question stands before the demonstrations; a causal model answers where the text ends", ("three demonstrations", "no description", "blanks around the words"), {"    for text, answer in shown:": "    asked = len(pieces)\n    for text, answer in shown:", "pieces.append(f\"{asks} {question": "pieces.insert(asked, f\"{asks} {question"}),
+        Wrong("what stands between two pieces stands behind the last one too: the prompt ends with its answer cue", ENDS, {"between.join(pieces), [": "between.join(pieces) + between, ["}),
+        Wrong("the description stands before every demonstration; it is said once, at the beginning", ("description and demonstrations", "blanks around the words"), {"        pieces.append(f\"{asks} {text.strip()}\\n{tells} {answer.strip()}\")": "        pieces += ([description] if description and len(pieces) > 1 else []) + [f\"{asks} {text.strip()}\\n{tells} {answer.strip()}\"]"}),
+        Wrong("the demonstrations are in reverse order: they are read as they were given", SHOWN, {"in shown:": "in reversed(shown):"}),
+        Wrong("the question stands before the demonstrations; a causal model answers where the text ends", SHOWN, {"    for text, answer in shown:": "    asked = len(pieces)\n    for text, answer in shown:", "pieces.append(f\"{asks} {question": "pieces.insert(asked, f\"{asks} {question"}),
         Wrong("blanks around a text or an answer were kept: a double blank is another token than a single one", ("blanks around the words",), {"{asks} {text.strip()}\\n{tells} {answer.strip()}": "{asks} {text}\\n{tells} {answer}", "{question.strip()}": "{question}", "{answer.strip()}\" for": "{answer}\" for"}),
     ),
 )
@@ -122,13 +127,13 @@ NORMALISE = Task(
         Test("who wins", 1, rivals, use=winners, hidden=True),
     ),
     wrong=(
+        Wrong("an answer of no tokens gives 0 / 0, which is no number, and argmax takes it for the largest", ("an answer that is not there", "who wins"), {"scores.masked_fill(lengths == 0, -torch.inf)": "scores"}),
         Wrong("the filling is counted: only as many places as the answer has tokens belong to it", ("the sum", "the mean", "what the context adds", "an answer that is not there", "who wins"), {"log_p.masked_fill(~real, 0.0)": "log_p"}),
         Wrong("the mean divides by the length of the longest answer; each has its own", ("the mean", "an answer that is not there", "who wins"), {"scores / lengths": "scores / log_p.size(-1)"}),
         Wrong("the logarithms are divided by one another: the logarithm of a quotient is a difference", ("what the context adds", "who wins"), {"scores - bare.masked_fill(~real, 0.0).sum(-1)": "scores / bare.masked_fill(~real, 0.0).sum(-1)"}),
         Wrong("what the answer has anyway is added; it has to be taken off", ("what the context adds", "who wins"), {"scores - bare": "scores + bare"}),
         Wrong("the filling of `bare` is counted", ("what the context adds",), {"bare.masked_fill(~real, 0.0)": "bare"}),
         Wrong("the rule 'unconditional' divides by the length as well: the length is already in both terms", ("what the context adds",), {"scores - bare.masked_fill(~real, 0.0).sum(-1)": "(scores - bare.masked_fill(~real, 0.0).sum(-1)) / lengths"}),
-        Wrong("an answer of no tokens gives 0 / 0, which is no number, and argmax takes it for the largest", ("an answer that is not there", "who wins"), {"scores.masked_fill(lengths == 0, -torch.inf)": "scores"}),
         Wrong("an answer that is not there has the score 0, and beats all real ones, whose logarithms are negative", ("an answer that is not there", "who wins"), {"scores / lengths": "scores / lengths.clamp(min=1)", "scores.masked_fill(lengths == 0, -torch.inf)": "scores"}),
         Wrong("this is the mean of the probabilities; the rule takes the mean of their logarithms", ("the mean", "an answer that is not there"), {"scores = scores / lengths": "scores = (log_p.exp().masked_fill(~real, 0.0).sum(-1) / lengths).log()"}),
     ),
@@ -165,11 +170,15 @@ def full(draw: Draw) -> dict:
     return around(draw, tokens) | {"count": 3, "question": question, "room": question + sum(tokens[:3])}
 
 
+def which(nearest_that_fit, query, states, lengths, count, question, room):
+    return sorted(nearest_that_fit(query, states, lengths, count, question, room))
+
+
 def alone(nearest_that_fit, query, states, lengths, count, question, room):
     try:
         return nearest_that_fit(query, states, lengths, count, question, room)
-    except Exception as problem:
-        return type(problem).__name__
+    except ValueError:
+        return "ValueError"
 
 
 def too_much(draw: Draw) -> dict:
@@ -177,20 +186,21 @@ def too_much(draw: Draw) -> dict:
     return found | {"room": found["question"] - draw.integer(1, 3)}
 
 
-CHOSEN = ("room for all", "a long one in between", "exactly full", "other numbers")
+READ = ("room for all", "exactly full", "other numbers")
+CHOSEN = (READ[0], "a long one in between", *READ[1:])
 NEAREST = Task(
     "nearest_that_fit",
     tests=(
         Test("room for all", 1, roomy, hint="K of them, the largest cosine last"),
-        Test("a long one in between", 2, long_one, hint="the farthest go first; the question needs its room too"),
+        Test("a long one in between", 2, long_one, use=which, hint="the farthest go first; the question needs its room too"),
         Test("exactly full", 1, full, hint="all of the room may be used"),
         Test("the question alone does not fit", 1, too_much, use=alone, hint="say so with a ValueError: a prompt whose question is cut has no answer"),
         Test("other numbers", 1, lambda draw: long_one(draw, 3), hidden=True),
     ),
     wrong=(
-        Wrong("the nearest stands first here; it is wanted last, beside the question", CHOSEN, {"return kept[::-1]": "return kept"}),
+        Wrong("the nearest stands first here; it is wanted last, beside the question", READ, {"return kept[::-1]": "return kept"}),
         Wrong("this is a product and no cosine: long vectors win, whatever their direction", CHOSEN, {"F.cosine_similarity(states, query[None], dim=-1)": "states @ query"}),
-        Wrong("this is a distance and no cosine: a vector in the same direction is far away if it is short or long", CHOSEN, {"F.cosine_similarity(states, query[None], dim=-1)": "-(states - query).norm(dim=-1)"}),
+        Wrong("this is a distance and no cosine: a vector in the same direction is far away if it is short or long", READ, {"F.cosine_similarity(states, query[None], dim=-1)": "-(states - query).norm(dim=-1)"}),
         Wrong("these are the farthest examples: the cosine is large where things are alike", CHOSEN, {"descending=True": "descending=False"}),
         Wrong("the room was filled from the far end, so that the nearest had to go", ("a long one in between", "other numbers"), {"[:count].tolist()": "[:count].flip(0).tolist()", "return kept[::-1]": "return kept"}),
         Wrong("the question needs its room as well, and was not counted", ("a long one in between", "other numbers"), {"kept, used = [], question": "kept, used = [], 0"}),
@@ -297,8 +307,8 @@ CALIBRATION = Task(
         Test("very small scores", 1, lambda draw: leaning(draw, 3, -150.0), changes=STAY, hidden=True),
     ),
     wrong=(
-        Wrong("the lean is still added: what a label has anyway must be taken off, or the favourite gains", EACH, {"scores - p_cf.log()": "scores + p_cf.log()"}),
         Wrong("the logarithms of the content-free texts are still averaged: that is a geometric mean, in which one extreme text rules", ("the mean of three texts", "both stay as they were", "very small scores"), {"content_free.softmax(-1).mean(0)": "content_free.mean(0).softmax(-1)"}),
+        Wrong("the lean is still added: what a label has anyway must be taken off, or the favourite gains", EACH, {"scores - p_cf.log()": "scores + p_cf.log()"}),
         Wrong("the scores are still changed in place: whoever calls twice calibrates twice", ("both stay as they were",), {"    return (scores - p_cf.log()).softmax(-1)": "    scores -= p_cf.log()\n    return scores.softmax(-1)"}),
         Wrong("p_cf is taken off the probabilities instead of dividing them: W is a diagonal of 1 / p_cf", EACH, {"(scores - p_cf.log()).softmax(-1)": "(scores.softmax(-1) - p_cf)"}),
         Wrong("W p does not add up to 1: share it out among the labels", EACH, {"(scores - p_cf.log()).softmax(-1)": "scores.softmax(-1) / p_cf"}),
