@@ -8,7 +8,7 @@ label, and subtract it:  s'(y|x) = s(y|x) - prior(y).  They differ in where they
     pmi             the score of y for the prompt without its texts  Holtzman et al. 2021: log p(y|x) - log p(y|domain prompt)
     batch           log of the mean p(y | x) over a batch of inputs  Zhou et al. 2023: no label is looked at
 
-Zhao et al. multiply the probabilities by diag(p_cf)^-1, which is the same subtraction of logarithms.
+Zhao et al. multiply the probabilities by diag(p_cf)^-1; made to sum to one again, that is the same subtraction of logarithms.
 """
 
 import random

@@ -8,6 +8,7 @@ question is the same for all questions and is computed once.  T5 and BERT read i
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
@@ -135,7 +136,10 @@ def choose(examples: Sequence[Example], count: int, how: str = "balanced", seed:
 
 
 class Nearest:
-    """Demonstrations like the question: nearest by the cosine of the model's own mean states, the nearest last (Liu et al. 2022, KATE).
+    """Demonstrations like the question: nearest by the cosine of the model's own mean states (Liu et al. 2022, KATE).
+
+    The nearest stands last, right before the question, which is one of the orders that they try.  A question that is itself among the
+    examples is shown its own answer: ask about others.
 
     Args:
         learner: gives model and tokenizer.
@@ -263,8 +267,8 @@ class InContextLearner(AnswerLearner):
         super().__init__(model, tokenizer, task, form.question([], description), verbalizer, **settings)
         self.context = Context(task, form, shown, description, self.verbalizer.label_words)
         self.normalise = normalise
-        if normalise == "mean":
-            self.verbalizer.normalise = "mean"
+        self.verbalizer = copy(self.verbalizer)  # the caller's stays as it is
+        self.verbalizer.normalise = "mean" if normalise == "mean" else "sum"
         self.bare = AnswerLearner(model, tokenizer, task, f"{form.cue} {{mask}}", self.verbalizer, **settings) if normalise == "unconditional" else None
         self.memory: tuple[list[int], Cache] | None = None  # tokens before every question, and their keys and values
 
@@ -372,7 +376,6 @@ class InContextWriter(Learner):
         texts = self.tokenizer.batch_decode(written[:, mask.size(1) :] if left else written, skip_special_tokens=True)
         end = self.context.form.between.strip() or "\n"
         return [re.split(rf"\n|{re.escape(end)}(?:\s|$)", f"{text.strip()}\n")[0].strip() for text in texts]
-
 
     def settings(self) -> dict[str, Any]:
         return super().settings() | self.context.settings()

@@ -6,7 +6,7 @@ import torch
 from minidelta.data import Example, load_task
 from minidelta.errors import PromptError
 from minidelta.hub import load_model, load_tokenizer
-from minidelta.prompt.answers import AnswerLearner
+from minidelta.prompt.answers import AnswerLearner, Answers
 from minidelta.prompt.incontext import FORMATS, InContextLearner, InContextWriter, Nearest, choose
 
 
@@ -47,6 +47,13 @@ def test_without_context_counts_less(gpt):
     plain, less = (InContextLearner(*gpt, task, shown, normalise=how).score(task.test[:4]) for how in ("sum", "unconditional"))
     lean = plain - less
     assert torch.allclose(lean, lean[:1].expand_as(lean), atol=1e-4) and lean.abs().max() > 0.1
+
+
+def test_a_verbalizer_serves_several_ways_of_counting(gpt):
+    task, words = load_task("question-type"), Answers({label: [f"some {label}"] for label in load_task("question-type").labels})
+    alone = InContextLearner(*gpt, task, verbalizer=words).score(task.test[:3])
+    InContextLearner(*gpt, task, verbalizer=words, normalise="mean").score(task.test[:3])
+    assert words.normalise == "sum" and InContextLearner(*gpt, task, verbalizer=words).score(task.test[:3]).equal(alone)
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt", "t5"])
