@@ -45,7 +45,7 @@ def rehearse(
         with WithoutNumbers():
             model, delta = hang(config, delta)
     except RuntimeError:  # it asked for a number
-        model, delta = hang(config, delta)
+        model, delta = hang(config, delta, seed=0)
     head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(config.d_model, classes)).to("meta") if classes else None
     model.train().to("meta")
     two = config.shape == "encoder-decoder"
@@ -67,9 +67,9 @@ def rehearse(
         return measure(loss, model, [*delta.parameters(), *(head.parameters() if head else ())], optimizer, count=True)
 
 
-def hang(config: TransformerConfig, delta: Any) -> tuple[Transformer, Any]:
+def hang(config: TransformerConfig, delta: Any, seed: int | None = None) -> tuple[Transformer, Any]:
     """A new model with a copy of the delta on it."""
-    model = Transformer(config).eval()
+    model = Transformer(config, seed).eval()
     return model, (copy.deepcopy(delta) if isinstance(delta, nn.Module) else delta(model)).attach(model)
 
 

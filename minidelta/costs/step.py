@@ -106,8 +106,8 @@ class Step:
         self.keep(m * width + scores, written_out and (q or k))  # v and softmax, for the gradient of the scores
         self.keep(scores, self.dropout and (q or k))  # what dropout multiplies with
         self.keep(scores, self.dropout and v)  # weights after dropout, for the gradient of v
-        bias = scores // self.batch_size * self.relative
-        self.pass_by(2 * scores * written_out, 2 * n * c.d_model + 2 * (n + m) * width + bias, q or k or v)  # of scores and softmax; x, norm(x), q, k, v, result
+        bias = 2 * self.relative * (scores if self.padded else scores // self.batch_size)  # before and after the mask
+        self.pass_by(2 * scores * written_out, 3 * n * c.d_model + 2 * (n + m) * width + bias, q or k or v)  # of scores and softmax; x, x after the last sublayer, its norm, q, k, v, result
         products = 5 if fused else (q or k) + v + q + k if written_out else 0
         self.forward += 2 * 2 * scores * c.d_head
         self.backward += products * 2 * scores * c.d_head
@@ -123,7 +123,7 @@ class Step:
         self.keep(numbers, inner)  # what it reads; for relu, what it gives
         self.keep(numbers, gate)  # one factor, for the gradient of the other
         self.keep(numbers, c.gated and up and not (relu and gate))  # and the other way round
-        self.pass_by(2 * numbers, 2 * n * c.d_model + (2 + c.gated) * numbers, up or gate)  # of what the nonlinearity reads and gives; x, norm(x), both
+        self.pass_by(2 * numbers, 3 * n * c.d_model + (2 + c.gated) * numbers, up or gate)  # of what the nonlinearity reads and gives; x thrice, and both
         self.linear(n, c.d_ff, "down_proj", grad=up or gate, kept=inner and relu and not c.gated)
         return up or gate or self.trains("down_proj")
 
