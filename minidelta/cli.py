@@ -214,6 +214,8 @@ def _pretrain(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from minidelta import plan
 
+    if options.figure:
+        plan.drawable(options.figure)  # before anything is reckoned
     methods = [name.strip() for words in options.method or ["lora"] for name in words.split(",") if name.strip()]
     found = plan.plan(
         options.model, methods, batch_size=options.batch, length=options.length, target_length=options.target_length, classes=options.classes,

@@ -16,12 +16,14 @@ from minidelta.delta import FISH, METHODS as DELTAS, Delta
 from minidelta.delta.table import example
 from minidelta.delta.targets import find_sites
 from minidelta.errors import CheckpointError, ConfigError, near_misses
-from minidelta.hub import PUBLISHED, load_config
+from minidelta.hub import PUBLISHED, embedded_models, load_config
 from minidelta.model import Transformer, TransformerConfig
 
 DTYPES = {"float32": 4, "bfloat16": 2}  # bytes of a number
 SUBSPACE = (5, 64, 20)  # of IPT: its dimension, the decoder's inner width, the vectors of the prompt
-COLOURS = {"weights": "#4477aa", "gradients": "#228833", "optimizer": "#ee7733", "activations": "#bbbbbb"}
+MEMORY = ("weights", "gradients", "optimizer", "activations")
+COLOURS = ("#4477aa", "#228833", "#ee7733", "#bbbbbb")
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def plan(
@@ -61,7 +63,7 @@ def plan(
     if model.startswith("roberta") and length > c.max_positions - 2:  # see hub/published.py
         raise ConfigError(f"length is {length}, and the model has {c.max_positions - 2} positions; give at most that many tokens.")
     if target_length and c.shape != "encoder-decoder":
-        raise ConfigError(f"target_length is {target_length}, and {model} has no decoder beside its {c.shape}; leave it out.")
+        raise ConfigError(f"target_length is {target_length}, which belongs to an encoder-decoder such as T5, and {model} is {'an' if c.shape == 'encoder' else 'a'} {c.shape}; leave it out.")
     asked = {"target_length": target_length, "classes": 2 * (c.shape == "encoder") if classes is None else classes}
     rows = []
     for name in methods:
@@ -95,7 +97,7 @@ def shape(name: str) -> TransformerConfig:
     except CheckpointError as error:
         if Path(name).expanduser().exists():
             raise
-        raise CheckpointError(f"{str(error).splitlines()[0]} Published shapes: {near_misses(name, PUBLISHED)}") from None
+        raise CheckpointError(f"{str(error).split('. ')[0]}. {near_misses(name, [*PUBLISHED, *embedded_models()])}") from None
 
 
 def builder(method: str, rank: int | None = None) -> Callable[[Transformer], Delta]:
@@ -196,47 +198,48 @@ def amount(value: float, unit: str = "B") -> str:
     return f"{value:.3g} {prefixes[0]}{unit}"
 
 
+def drawable(path: Path) -> Path:
+    """Raises: ConfigError for an ending that is none of a picture."""
+    if path.suffix.lower() not in PICTURES:
+        raise ConfigError(f"{path} does not end like a picture; give one of {', '.join(PICTURES)}.")
+    return path
+
+
 def figure(found: dict[str, Any], path: Path) -> None:
-    """Draw memory, storage and flops as stacked bars, full tuning first.
+    """Draw memory, storage and work as stacked bars, full tuning first, into a .png, .svg or .pdf."""
+    from matplotlib.figure import Figure  # without pyplot: there may be no screen
 
-    Raises: ConfigError for a kind of picture that cannot be written.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    kinds = FigureCanvasAgg.get_supported_filetypes()
-    if path.suffix.removeprefix(".").lower() not in kinds:
-        raise ConfigError(f"{path} has no ending of a picture; give one of {', '.join('.' + kind for kind in ('png', 'svg', 'pdf'))}.")
-    rows = found["methods"]
-    names = [row["name"] for row in rows]
-    canvas = Figure(figsize=(11, 1.6 + 0.45 * len(rows)), layout="constrained")
-    FigureCanvasAgg(canvas)
+    rows, tasks, path = found["methods"], found["tasks"], drawable(path)
+    canvas = Figure(figsize=(11, 2 + 0.45 * len(rows)), layout="constrained")
     memory, disk, work = canvas.subplots(1, 3, sharey=True)
-    _bars(memory, rows, {part: part for part in COLOURS}, "memory of a step", "B")
-    _bars(disk, rows, {"stored_all": None}, f"storage, {found['tasks']:,} task{'s' * (found['tasks'] != 1)}", "B")
-    _bars(work, rows, {"forward_flops": "forward", "backward_flops": "backward"}, "work of a step", "flop")
-    memory.set_yticks(range(len(names)), names)
+    bars(memory, rows, dict(zip(MEMORY, MEMORY)), "B", "peak")
+    bars(disk, rows, {"stored_all": None}, "B")
+    bars(work, rows, {"forward_flops": "forward", "backward_flops": "backward"}, "flop")
+    memory.set_title("memory of a step, and its peak")
+    disk.set_title(f"storage of {tasks:,} task{'s' * (tasks != 1)}")
+    work.set_title("work of a step")
+    memory.set_yticks(range(len(rows)), [row["name"] for row in rows])
     memory.invert_yaxis()
-    best = min(rows, key=lambda row: row["peak"])
-    claim = f"{found['model']}: {best['name']} peaks at {100 * best['memory']:.0f} % of the memory of full tuning, and does {100 * best['step']:.0f} % of its work" if len(rows) > 1 else f"{found['model']}: full tuning"
-    canvas.suptitle(claim, fontsize=11)
-    canvas.supxlabel(f"{found['batch_size']} texts of {found['length']:,} tokens, {found['optimizer']}, {found['dtype']}, dropout {found['dropout']:g}", fontsize=9)
+    best = min(rows[1:] or rows, key=lambda row: row["peak"])
+    canvas.suptitle(f"{found['model']}: with {best['name']} a step peaks at {100 * best['memory']:.0f} % of the memory of full tuning, and does {100 * best['step']:.0f} % of its work")
+    canvas.supxlabel(f"{found['batch_size']} texts of {found['length']:,} tokens, {found['optimizer']}, {found['dtype']}, dropout {found['dropout']:g}; reckoned, not measured", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path, dpi=150)
 
 
-def _bars(axes: Any, rows: list[dict[str, Any]], parts: dict[str, str | None], title: str, unit: str) -> None:
-    """Stacked bars of some parts of each row, with their sum at the end."""
-    colours = list(COLOURS.values())
+def bars(axes: Any, rows: list[dict[str, Any]], parts: dict[str, str | None], unit: str, mark: str | None = None) -> None:
+    """Stacked bars of some parts of each row; at the end their sum, or a marked figure, which is smaller where parts do not meet."""
     left = [0.0] * len(rows)
-    for (part, label), colour in zip(parts.items(), colours):
+    for (part, label), colour in zip(parts.items(), COLOURS):
         values = [row[part] for row in rows]
         axes.barh(range(len(rows)), values, left=left, color=colour, label=label, height=0.6)
         left = [start + value for start, value in zip(left, values)]
-    for place, total in enumerate(left):
-        axes.text(total, place, f" {amount(total, unit)}", va="center", fontsize=9)
-    axes.set(xlim=(0, 1.3 * max(left)), title=title)
-    axes.set_xticks([])
+    told = [row[mark] for row in rows] if mark else left
+    if mark:
+        axes.scatter(told, range(len(rows)), marker="|", s=220, color="black", label=mark, zorder=3)
+    for place, (end, value) in enumerate(zip(left, told)):
+        axes.text(max(end, value), place, f" {amount(value, unit)}", va="center", fontsize=9)
+    axes.set(xlim=(0, 1.35 * max(left + told)), xticks=[])
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     if any(parts.values()):
-        axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 0))
+        axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0))
