@@ -15,14 +15,14 @@ delta.  Sizes are in bytes; the formulas are those of float32 on a CPU.
                  trains: a frozen backbone saves a third of the step
 
 Letters: B batch, T tokens, S source tokens, D model width, H heads, K width of a head, F feed-forward, V vocabulary,
-C classes, R rank.  The files: `ledger` what is written down, `measure`; `parameters` and `step`, the formulas, and
-`predict`, which adds them up; `rehearse`; `checks`, what is refused.
+C classes, R rank.  The files: `ledger`, what is written down; `measurement` of a real step; `parameters` and `step`, the
+formulas, and `prediction`, which adds them up; `rehearsal` on shapes; `checks`, what is refused.
 """
 
 from minidelta.costs.ledger import Ledger, bytes_per_task, table
-from minidelta.costs.measure import measure
+from minidelta.costs.measurement import measure
 from minidelta.costs.parameters import MOMENTS
-from minidelta.costs.predict import METHODS, predict
-from minidelta.costs.rehearse import rehearse
+from minidelta.costs.prediction import METHODS, predict
+from minidelta.costs.rehearsal import rehearse
 
 __all__ = ["METHODS", "MOMENTS", "Ledger", "bytes_per_task", "measure", "predict", "rehearse", "table"]

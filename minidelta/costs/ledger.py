@@ -16,8 +16,8 @@ class Ledger:
     seconds: of the whole step; None if not timed.  Not compared.
     flops: multiplications and additions in the matrix products of forward and backward pass; None if not counted.  Not compared.
     forward_flops: those of them in the forward pass.
-    peak: bytes held at the worst moment of forward and backward pass, what is held between steps (weights, optimizer)
-        included; None if not watched.  Not compared.
+    peak: bytes held at the worst moment of forward and backward pass, what is held between steps (weights, optimizer, a
+        delta's fixed numbers) included; None if not watched.  Not compared.
     """
 
     total: int

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from minidelta.costs.checks import check
 from minidelta.costs.ledger import Ledger
-from minidelta.costs.measure import KERNEL, measure
+from minidelta.costs.measurement import KERNEL, measure
 from minidelta.model import Transformer, TransformerConfig
 
 

@@ -78,11 +78,13 @@ def measure(loss: Callable[[], Tensor], model: nn.Module, parameters: Iterable[T
     states = sum(t.nbytes for state in moves.state.values() for t in state.values() if isinstance(t, Tensor))
     flops = forward_flops = peak = None
     if count:
-        with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter, Peak(weights) as watch:
+        fixed = list(model.buffers())  # numbers that a delta holds and never trains
+        there = weights | {b.untyped_storage()._cdata for b in fixed}
+        with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter, Peak(there) as watch:
             value = forward()
             forward_flops = counter.get_total_flops()
             value.backward()
-        flops, peak = counter.get_total_flops(), sum(p.nbytes for p in every) + states + watch.most
+        flops, peak = counter.get_total_flops(), sum(t.nbytes for t in every + fixed) + states + watch.most
     times = []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -37,10 +37,10 @@ def predict(
     >>> bert = bert_config(vocab_size=4000, d_model=64, n_layers=2, n_heads=4, d_ff=256)
     >>> from minidelta.costs import table
     >>> print(table({method: predict(bert, 32, 40, method, classes=2) for method in METHODS}))
-            total  trainable  weights MB  gradients MB  optimizer MB  activations MB  stored MB
-    full  401,570    401,570       1.606         1.573         3.146          17.782      1.606
-    head  401,570        130       1.606         0.001         0.001           0.009      0.001
-    lora  405,666      4,226       1.623         0.017         0.034          12.682      0.017
+            total  trainable  weights MB  gradients MB  optimizer MB  activations MB  stored MB  10^9 flops
+    full  401,570    401,570       1.606         1.573         3.146          17.782      1.606       0.834
+    head  401,570        130       1.606         0.001         0.001           0.009      0.001       0.278
+    lora  405,666      4,226       1.623         0.017         0.034          12.682      0.017       0.573
     """
     c, targets = config, [targets] if isinstance(targets, str) else list(targets)
     choose("method", method, METHODS)
