@@ -48,7 +48,7 @@ def plan(
 
     >>> full, lora = plan("175B", rank=4)["methods"]
     >>> lora["trainable"], round(full["weights"] / 1e9), round(lora["step"], 2)
-    (18874368, 699, 0.67)
+    (18874368, 698, 0.67)
     """
     methods = list(dict.fromkeys(["full", *methods]))
     known = [*FORMULAS, *(name for name in DELTAS if name not in FORMULAS)]
