@@ -57,7 +57,7 @@ An interrupted run goes on where it was when the same command is given again.
 """,
     "plan": """examples:
   minidelta plan --model bert-base-uncased --method lora --tasks 1000
-  minidelta plan --model gpt2-xl --method lora,bitfit,prefix-tuning --batch 8 --length 512
+  minidelta plan --model gpt2-xl --method lora,bitfit,prefix --batch 8 --length 512
   minidelta plan --model t5-11b --method lora --length 512 --target-length 64 --dtype bfloat16 --figure t5.png
   minidelta plan --model 175B --method lora --rank 4 --tasks 1000 --json
   minidelta plan --model FOLDER --method lst      a folder with config.json; the weights need not be there
@@ -370,7 +370,7 @@ def _parser() -> _Parser:
     plan.add_argument("--classes", type=_whole, metavar="C", help="of a new head; 0: the loss scores the vocabulary at every token (default: 2 for an encoder, 0 for the others)")
     plan.add_argument("--optimizer", default="adamw", metavar="O", help="adamw (default), adam, sgd, adagrad or adadelta")
     plan.add_argument("--dtype", default="float32", metavar="D", help="float32 (default), or bfloat16 with float32 moments")
-    plan.add_argument("--dropout", type=_share, metavar="P", help="(default: the model's own; without it attention keeps far less)")
+    plan.add_argument("--dropout", type=_share, metavar="P", help="share of units dropped while training (default: the model's own; with 0 attention keeps far less)")
     plan.add_argument("--rank", type=_natural, metavar="R", help="of the methods that have one (default: their own)")
     plan.add_argument("--figure", type=Path, metavar="FILE", help="draw it, too: .png, .svg or .pdf")
 

@@ -175,7 +175,7 @@ def report(found: dict[str, Any]) -> str:
         "",
         f"[1] and always what norms and nonlinearities read; {dropout}; nothing below the lowest part that trains",
         "[2] with the widest gradients that pass by while they are full: as a rule those of the logits",
-        "[3] 4 x texts x tokens x keys x d_model in each layer: Q K^T, and the weighted sum of V",
+        "[3] 4 x texts x tokens x keys x (heads x their width) in each attention: Q K^T, and the weighted sum of V",
         "[4] only above the lowest part that trains",
     ]
     rehearsed = [row["name"] for row in rows if row["name"] not in FORMULAS]

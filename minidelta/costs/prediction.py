@@ -72,10 +72,10 @@ def predict(
         walk.score(scored, grad, trains=method == "full" or (method == "head" and not classes))
 
     held = trained if optimizer == "adagrad" else moved  # Adagrad makes its sums at once, the others at a tensor's first gradient
-    states = MOMENTS[optimizer] * sum(held) + len(held) * (optimizer != "sgd")
-    weights, gradients, optimizer = 4 * sum(model + new), 4 * sum(moved), 4 * states
+    states = 4 * (MOMENTS[optimizer] * sum(held) + len(held) * (optimizer != "sgd"))
+    weights, gradients = 4 * sum(model + new), 4 * sum(moved)
     # Memory is fullest where the backward pass begins, or where it ends; then a tied table meets its second gradient.
     twice = 4 * c.vocab_size * c.d_model * (method == "full" and c.tied and scored > 0)
-    peak = weights + optimizer + max(walk.bytes + walk.passing[True], walk.passing[False], gradients + twice)
+    peak = weights + states + max(walk.bytes + walk.passing[True], walk.passing[False], gradients + twice)
     flops = walk.forward + walk.backward
-    return Ledger(sum(model + new), sum(trained), weights, gradients, optimizer, walk.bytes, 4 * sum(trained), flops=flops, forward_flops=walk.forward, peak=peak)
+    return Ledger(sum(model + new), sum(trained), weights, gradients, states, walk.bytes, 4 * sum(trained), flops=flops, forward_flops=walk.forward, peak=peak)

@@ -42,7 +42,7 @@ def rehearse(
     """
     check(config, optimizer, classes, scored, batch_size=batch_size, length=length, target_length=target_length or 1, classes=classes or 1)
     try:
-        with WithoutNumbers():
+        with torch.device("meta"), WithoutNumbers():
             model, delta = hang(config, delta)
     except RuntimeError:  # it asked for a number
         model, delta = hang(config, delta, seed=0)
@@ -74,25 +74,11 @@ def hang(config: TransformerConfig, delta: Any, seed: int | None = None) -> tupl
 
 
 class WithoutNumbers(TorchFunctionMode):
-    """What is made meanwhile stands on the meta device.
-
-    It may be sent to the CPU and stays where it is; and a check of numbers, which are not there, finds nothing wrong.
-    """
-
-    def __enter__(self) -> "WithoutNumbers":
-        self.meta = torch.device("meta")
-        self.meta.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *exception: object) -> None:
-        super().__exit__(*exception)
-        self.meta.__exit__(*exception)
+    """What stands on the meta device may be sent to the CPU, and stays; a check of its numbers, which are not there, finds nothing wrong."""
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if func is Tensor.cpu:
-            return args[0]
-        if func is Tensor.__bool__:
-            return False
+        if func in (Tensor.cpu, Tensor.__bool__) and args[0].is_meta:
+            return args[0] if func is Tensor.cpu else False
         return func(*args, **(kwargs or {}))
 
 

@@ -1,11 +1,13 @@
 """`minidelta plan` as a person meets it."""
 
 import json
+import re
 import shutil
 
 import pytest
 
 from minidelta import cli
+from minidelta.delta import METHODS
 from minidelta.hub import PUBLISHED, load_config, load_model
 from tests.cli.test_words import mistake
 
@@ -59,6 +61,8 @@ def test_a_mistake_is_one_line(words, message, capsys, tmp_path, monkeypatch):
     assert message in mistake(capsys, "plan", *words)
 
 
-def test_the_help_names_every_published_model():
+def test_the_help_names_models_and_methods_that_exist():
+    methods = re.findall(r"--method (\S+)", cli.EXAMPLES["plan"])
+    assert methods and {name for words in methods for name in words.split(",")} <= {"full", "head", *METHODS}
     named = cli.EXAMPLES["plan"].split("Nothing is loaded")[1]
     assert all(f" {name}," in named.replace("\n", " ") or f" {name} " in named for name in PUBLISHED)
