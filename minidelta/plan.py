@@ -121,7 +121,8 @@ def builder(method: str, rank: int | None = None) -> Callable[[Transformer], Del
 def in_bfloat16(ledger: Ledger) -> Ledger:
     """Two bytes for each number in place of four, but for the optimizer's moments.
 
-    Token numbers, and the statistics of norms and softmax, are halved along, though they stay as they are: some thousandths.
+    What mixed precision aims at.  On a CPU this kit holds more: a delta's own parameters stay float32, and so do the scores of
+    attention where dropout works on them.  Token numbers and the statistics of norms are halved along, which is some thousandths.
 
     >>> in_bfloat16(Ledger(100, 100, 400, 400, 800, 60, 400, peak=1300)).peak
     1050
@@ -182,7 +183,7 @@ def report(found: dict[str, Any]) -> str:
     if rehearsed:
         lines += [f"{', '.join(rehearsed)}: a step taken on shapes alone, with the method's defaults; the others by formula"]
     if found["dtype"] == "bfloat16":
-        lines += ["bfloat16: weights, gradients, activations and what is stored take 2 bytes a number, moments stay float32, and no float32 copy of the weights is kept"]
+        lines += ["bfloat16: weights, gradients, activations and what is stored take 2 bytes a number, the optimizer's states 4, and no float32 copy of the weights is kept; this kit keeps a delta itself in float32, and on a CPU the scores of attention under dropout"]
     return "\n".join(lines)
 
 
