@@ -175,7 +175,7 @@ def report(found: dict[str, Any]) -> str:
     lines += [
         "",
         f"[1] and always what norms and nonlinearities read; {dropout}; nothing below the lowest part that trains",
-        "[2] with the widest gradients that pass by while they are full: as a rule those of the logits",
+        "[2] with the widest gradients that pass by while they are full: as a rule those of the logits; where none pass, with what the widest layer makes",
         "[3] 4 x texts x tokens x keys x (heads x their width) in each attention: Q K^T, and the weighted sum of V",
         "[4] only above the lowest part that trains",
     ]
