@@ -55,6 +55,17 @@ and test files.  What cannot be used is told with file and line; --strict stops 
 
 An interrupted run goes on where it was when the same command is given again.
 """,
+    "plan": """examples:
+  minidelta plan --model bert-base-uncased --method lora --tasks 1000
+  minidelta plan --model gpt2-xl --method lora,bitfit,prefix --batch 8 --length 512
+  minidelta plan --model t5-11b --method lora --length 512 --target-length 64 --dtype bfloat16 --figure t5.png
+  minidelta plan --model 175B --method lora --rank 4 --tasks 1000 --json
+  minidelta plan --model FOLDER --method lst      a folder with config.json; the weights need not be there
+
+Nothing is loaded or downloaded for bert-base-uncased, bert-large-uncased, roberta-base, roberta-large, gpt2, gpt2-medium,
+gpt2-large, gpt2-xl, t5-small, t5-base, t5-large, t5-3b, t5-11b, and 175B (GPT-3).  Full tuning stands beside each method.
+Deltas have their default settings; only --rank can be changed.
+""",
     "claims": """examples:
   minidelta claims                 the table of what was measured
   minidelta claims C2              one of them, part by part
@@ -200,6 +211,22 @@ def _pretrain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(options: argparse.Namespace) -> int:
+    from minidelta import plan
+
+    if options.figure:
+        plan.drawable(options.figure)  # before anything is reckoned
+    methods = [name.strip() for words in options.method or ["lora"] for name in words.split(",") if name.strip()]
+    found = plan.plan(
+        options.model, methods, batch_size=options.batch, length=options.length, target_length=options.target_length, classes=options.classes,
+        tasks=options.tasks, optimizer=options.optimizer, dtype=options.dtype, dropout=options.dropout, rank=options.rank,
+    )  # fmt: skip
+    if options.figure:
+        plan.figure(found, options.figure)
+    _answer(options, found | {"figure": str(options.figure) if options.figure else None}, plan.report(found))
+    return 0
+
+
 def _claims(options: argparse.Namespace) -> int:
     from minidelta import claims, listing
 
@@ -333,6 +360,20 @@ def _parser() -> _Parser:
     pretrain.add_argument("--threads", type=_natural, help="CPU threads")
     pretrain.add_argument("--fresh", action="store_true", help="forget an interrupted run")
 
+    plan = add("plan", _plan, "reckon what a method would take on any model: memory, storage and work, beside full tuning")
+    plan.add_argument("--model", required=True, help="a published name (below), an embedded one, or a folder with config.json")
+    plan.add_argument("--method", action="append", metavar="X", help="full, head or a delta; again, or with commas, for several (default lora; `minidelta list methods`)")
+    plan.add_argument("--tasks", type=_natural, default=1, metavar="N", help="tasks to keep on the disk (default 1)")
+    plan.add_argument("--batch", type=_natural, default=8, metavar="B", help="texts in a step (default 8)")
+    plan.add_argument("--length", type=_natural, default=512, metavar="T", help="tokens of a text (default 512)")
+    plan.add_argument("--target-length", type=_natural, metavar="T", help="tokens that T5's decoder reads (default: as many)")
+    plan.add_argument("--classes", type=_whole, metavar="C", help="of a new head; 0: the loss scores the vocabulary at every token (default: 2 for an encoder, 0 for the others)")
+    plan.add_argument("--optimizer", default="adamw", metavar="O", help="adamw (default), adam, sgd, adagrad or adadelta")
+    plan.add_argument("--dtype", default="float32", metavar="D", help="float32 (default), or bfloat16 with float32 moments")
+    plan.add_argument("--dropout", type=_share, metavar="P", help="share of units dropped while training (default: the model's own; with 0 attention keeps far less)")
+    plan.add_argument("--rank", type=_natural, metavar="R", help="of the methods that have one (default: their own)")
+    plan.add_argument("--figure", type=Path, metavar="FILE", help="draw it, too: .png, .svg or .pdf")
+
     claims = add("claims", _claims, "show what the experiments found, or measure it again", lambda options: "what was measured is kept; the same command goes on")
     claims.add_argument("ids", nargs="*", metavar="ID", help="such as C1 C2 (default: all)")
     claims.add_argument("--rerun", action="store_true", help="measure again; an interrupted measurement goes on")
@@ -376,6 +417,16 @@ def _whole(word: str) -> int:
     if not word.isdecimal() or int(word) >= 2**31:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 0 to 2147483647")
     return int(word)
+
+
+def _share(word: str) -> float:
+    try:
+        share = float(word)
+    except ValueError:
+        share = 1.0
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a share from 0 to below 1")
+    return share
 
 
 def _rate(word: str) -> float:

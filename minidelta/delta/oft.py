@@ -61,7 +61,8 @@ class Turned(nn.Module):
         object.__setattr__(self, "host", linear)  # a neighbour, not a submodule
         blocks = linear.in_features // block_size
         self.angles = nn.Parameter(torch.zeros(blocks, block_size * (block_size - 1) // 2))  # Q above its diagonal
-        self.register_buffer("above", torch.ones(block_size, block_size).triu(1).flatten().nonzero()[:, 0], persistent=False)
+        rows, columns = torch.triu_indices(block_size, block_size, offset=1)
+        self.register_buffer("above", rows * block_size + columns, persistent=False)
         self.block_size = block_size
 
     def turns(self) -> Tensor:

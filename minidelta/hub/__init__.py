@@ -6,7 +6,9 @@ To list names needs no torch, to load a tokenizer no model: each file is importe
 import importlib
 
 _HOME = {  # name -> the file that holds it
+    "PUBLISHED": "published",
     "Pretrained": "checkpoint",
+    "load_config": "checkpoint",
     "load_model": "checkpoint",
     "save_pretrained": "checkpoint",
     "checkpoint_folder": "locate",

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 FAMILIES = {"bert": bert, "gpt2": gpt2, "t5": t5}  # model_type in config.json -> its translation
+HEADS = {  # class in config.json's `architectures` -> the tensors by which its heads are known; others have none that counts here
+    "BertForPreTraining": ("cls.predictions.transform.dense.weight", "bert.pooler.dense.weight", "cls.seq_relationship.weight"),
+    "BertForMaskedLM": ("cls.predictions.transform.dense.weight",),
+    "BertForNextSentencePrediction": ("bert.pooler.dense.weight", "cls.seq_relationship.weight"),
+    "BertModel": ("bert.pooler.dense.weight",),
+    "T5ForConditionalGeneration": ("decoder.block.", "lm_head.weight"),
+    "T5Model": ("decoder.block.",),
+}
 GENERATION = ("eos_token_id", "pad_token_id", "decoder_start_token_id")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -65,6 +73,36 @@ def load_model(name_or_folder: str | Path, *, device: str | torch.device | None 
     model.to_empty(device=where)
     _fill(model, stored, source)
     return model.eval()
+
+
+def load_config(name_or_folder: str | Path) -> TransformerConfig:
+    """The shape of a model alone: what `load_model` would build, without reading a number.
+
+    Args:
+        name_or_folder: as of `load_model`; here config.json is enough, and its `architectures` say which heads there are.
+    Raises:  CheckpointError if there is no such folder, or its config.json is of another architecture.
+
+    >>> load_config("bert-nano").d_model
+    64
+    """
+    folder = find_folder(name_or_folder, weights=False)
+    given = read_json(folder / "config.json")
+    family = _family(given, folder)
+    if any(folder.glob("*.safetensors")):
+        return family.read_config(given, Stored(folder, family.canonical))
+    return family.read_config(given, Promised(given))
+
+
+class Promised(set):
+    """What stands for `Stored` where there are no weights yet: the tensors of the heads that config.json names."""
+
+    def __init__(self, given: dict) -> None:
+        usual = {"bert": "BertForPreTraining", "t5": "T5ForConditionalGeneration"}.get(given["model_type"], "")
+        names = [name for architecture in given.get("architectures") or [usual] for name in HEADS.get(architecture, ())]
+        super().__init__(name for name in names if name != "lm_head.weight" or not given.get("tie_word_embeddings", True))
+
+    def drop(self, name: str) -> None:
+        self.discard(name)
 
 
 def save_pretrained(model: Transformer, folder: str | Path, tokenizer: "PreTrainedTokenizerFast | None" = None, dtype: torch.dtype | str | None = None) -> None:

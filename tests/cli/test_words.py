@@ -36,11 +36,11 @@ def test_the_command_starts_fast_and_without_torch():
 
 def test_version_and_help():
     assert call("--version").stdout.strip() == f"minidelta {__version__}"
-    for command in ("doctor", "lab", "list", "run", "predict", "pretrain", "claims", "grade", "release"):
+    for command in ("doctor", "lab", "list", "run", "predict", "pretrain", "plan", "claims", "grade", "release"):
         assert "example" in cli.EXAMPLES[command]
 
 
-@pytest.mark.parametrize("command", ["doctor", "lab", "list", "run", "predict", "pretrain", "claims", "grade", "release"])
+@pytest.mark.parametrize("command", ["doctor", "lab", "list", "run", "predict", "pretrain", "plan", "claims", "grade", "release"])
 def test_every_command_has_help_with_examples(command, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
