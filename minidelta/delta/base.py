@@ -211,10 +211,17 @@ class Delta(nn.Module):
         """Compare what trains with the family's closed formula, and name everything that should not."""
         return audit(self, self._attached("audit"))
 
-    def save(self, folder: str | Path, head: nn.Module | None = None, format: str = "minidelta") -> Path:
-        """Write delta.safetensors and delta.json, and a task head beside them; format="peft": what PEFT reads.  `load_delta` reads both."""
+    def save(self, folder: str | Path, head: nn.Module | None = None, format: str = "minidelta", dtype: str | None = None) -> Path:
+        """Write delta.safetensors and delta.json, and a task head beside them; `load_delta` reads them.
+
+        Args:
+            folder: made if it is not there.
+            head: kept beside the delta.
+            format: "minidelta", or "peft": what PEFT reads.  `load_delta` reads both.
+            dtype: None: the values as they are; "bfloat16" or "int8": smaller, and a little off (compress.py).
+        """
         self._attached("save")
-        return store.save(self, Path(folder), head, format)
+        return store.save(self, Path(folder), head, format, dtype)
 
     def _attached(self, verb: str) -> nn.Module:
         if self.model is None:
