@@ -157,13 +157,17 @@ class Delta(nn.Module):
     def merge(self) -> Self:
         """Fold the change into the weights, W <- W + update: the adapted model then costs nothing extra.
 
-        Raises: DeltaError if it is merged already, or the family cannot be folded into weights.
+        The merged model is a plain one: `model.save_pretrained(folder)` writes it for transformers.
+        Raises: DeltaError if it is merged already, the family cannot be folded into weights, or the weights are int8.
         """
         model = self._attached("merge")
         if self.originals:
             raise DeltaError("This delta is merged already; a second merge would add it twice. Use unmerge() first.")
         sites, weights = model.sites(), dict(model.named_parameters())
-        for name, update in [item for path, part in self.parts_by_path().items() for item in self.updates(path, part).items()]:
+        changes = [item for path, part in self.parts_by_path().items() for item in self.updates(path, part).items()]
+        if absent := [name for name, _ in changes if name not in weights]:
+            raise DeltaError(f"{absent[0]} is int8 here, and cannot take up a change. Merge into the model as it was before, save it, and quantize that.")
+        for name, update in changes:
             self.originals[name] = weights[name].detach().clone()  # subtracting again would not give the same bits
             weights[name].copy_(weights[name].double() + update.double())  # rounded once
         for path in self.paths:
