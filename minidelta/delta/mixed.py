@@ -2,15 +2,14 @@
 
     y_b = W x_b + s_t B_t A_t x_b        t = t(b), the task of row b: here for LoRA (Wen and Chaudhuri 2023, section 3.1)
 
-    out_b = part_t(b)(x_b, out_b)        at each site, for any family
+    out_b = part_t(b)(x, out)_b          at each site, for any family: a part reads the batch, its own rows are kept
 
-One backbone and kilobytes per task serve many tasks; a batch need not wait until it is full of one of them.
-Changes and frozen: as each delta says.  A row comes out to the bit as if the whole batch were its delta's: at each site every
-part of the batch reads the whole batch, and of what it makes only its own rows are kept.  So a batch of k tasks costs one
-backbone and k times its parts, which are small beside it.
-Not done, though it computes less: to cut the rows of one task out and run them alone, or to stack the A_t and B_t and multiply
-each row with its own (as the paper does, and S-LoRA, Sheng et al. 2024, with kernels made for it).  A matrix product adds in
-another order when its shape changes, and the last bits come out differently.
+One backbone and kilobytes per task serve many tasks, and a batch need not wait until it is full of one of them.
+Changes and frozen: as each delta says.  A row comes out to the bit as if the whole batch were its delta's.  For that each part
+reads the whole batch, so a batch of k tasks costs one backbone and k times its parts, which are small beside it.
+To run a part on its own rows alone (exact=False) computes less, and so does the paper's stacking of the A_t and B_t, each row with its
+own (S-LoRA, Sheng et al. 2024, has kernels for it).  But a matrix product adds in another order when its shape changes, and the last
+bits differ.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,8 @@ from torch import Tensor, nn
 from minidelta.delta.base import Delta
 from minidelta.errors import DeltaError, near_misses
 
+States = Tensor | tuple[Tensor, Tensor]  # a pair (k, v) at `attn.kv`
+
 
 class Mixed(Delta):
     """Several deltas on one model, each for rows of its own.
@@ -30,6 +31,7 @@ class Mixed(Delta):
     Prompts and prefixes make a text longer, so they share a batch only with others of the same length.
     Args:
         deltas: by the name of their task; trained or loaded, and not attached.
+        exact: whether a part reads the whole batch, for the same bits; False: its own rows alone, for batches of many tasks or rows.
     Raises: DeltaError without deltas, for one that is attached, or one that cannot be mixed: a prefix with positions=True moves
         the text of all rows.  All other families can be mixed.
 
@@ -46,7 +48,7 @@ class Mixed(Delta):
     paper = "Wen and Chaudhuri 2023"
     default_targets = ()
 
-    def __init__(self, deltas: Mapping[str, Delta]) -> None:
+    def __init__(self, deltas: Mapping[str, Delta], exact: bool = True) -> None:
         super().__init__()
         if not deltas:
             raise DeltaError('Mixed serves several deltas, and none were given. Name some: Mixed({"reviews": one, "news": two}).')
@@ -55,7 +57,7 @@ class Mixed(Delta):
                 raise DeltaError(f"The delta {name!r} is attached, so it would change the rows of all tasks. Detach it first.")
             if getattr(delta, "positions", False):
                 raise DeltaError(f"The delta {name!r} is a {type(delta).__name__} with positions=True, which moves the text of all rows, so it cannot be mixed. All other families can; train it without positions.")
-        self.deltas, self.batch = dict(deltas), Batch()
+        self.deltas, self.batch, self.exact = dict(deltas), Batch(), exact
 
     def attach(self, model: nn.Module) -> Self:
         for delta in self.deltas.values():
@@ -74,7 +76,9 @@ class Mixed(Delta):
         for task in tasks:
             if task is not None and task not in self.deltas:
                 raise DeltaError(f"A row names the delta {task!r}. {near_misses(str(task), self.deltas)}")
-        self.batch.rows = {task: torch.tensor([task == other for other in tasks], device=model.device) for task in dict.fromkeys(tasks)}
+        rows = {task: [b for b, other in enumerate(tasks) if other == task] for task in dict.fromkeys(tasks)}
+        self.batch.rows = {task: torch.tensor(own, device=model.device) for task, own in rows.items()}
+        self.batch.order = torch.tensor(sum(rows.values(), []), device=model.device).argsort()
         try:
             yield self
         finally:
@@ -85,7 +89,7 @@ class Mixed(Delta):
         return [path for path in model.sites() if path in targeted]
 
     def build(self, path: str, model: nn.Module) -> "Choice":
-        return Choice({name: delta.parts_by_path()[path] for name, delta in self.deltas.items() if path in delta.paths}, self.batch)
+        return Choice({name: delta.parts_by_path()[path] for name, delta in self.deltas.items() if path in delta.paths}, self.batch, self.exact)
 
     def expected(self, model: nn.Module) -> int:
         return sum(delta.expected(model) for delta in self.deltas.values())
@@ -96,38 +100,57 @@ class Mixed(Delta):
 
 
 class Batch:
-    """Whose the rows of the batch are: task -> booleans [B], True for its rows."""
+    """Whose the rows of the batch are.
+
+    rows: task -> the numbers of its rows.  order: [B], where each row stands when the tasks' rows follow each other.
+    """
 
     rows: dict[str | None, Tensor] = {}
+    order: Tensor
 
 
 class Choice(nn.Module):
     """The part at one site: those of all deltas that hang there."""
 
-    def __init__(self, parts: dict[str, nn.Module], batch: Batch) -> None:
+    def __init__(self, parts: dict[str, nn.Module], batch: Batch, exact: bool) -> None:
         super().__init__()
-        self.of, self.each, self.batch = list(parts), nn.ModuleList(parts.values()), batch
+        self.of, self.each, self.batch, self.exact = list(parts), nn.ModuleList(parts.values()), batch, exact
 
-    def forward(self, x: Tensor, out: Tensor | tuple[Tensor, Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, out: States) -> States:
         if not self.batch.rows:
             raise DeltaError("A model with mixed deltas does not know whose these rows are. Say it: with mixed.rows([...]): model(...).")
-        parts, result = dict(zip(self.of, self.each)), None
+        if len(x) != len(self.batch.order):
+            raise DeltaError(f"The batch has {len(x)} rows, and mixed.rows named {len(self.batch.order)}. Name one delta, or None, for each row.")
+        parts = {task: part for task, part in zip(self.of, self.each) if task in self.batch.rows}
+        if not parts:
+            return out
+        if list(self.batch.rows) == list(parts) and len(parts) == 1:  # one task has the batch to itself
+            return next(iter(parts.values()))(x, out)
+        kept = []
         for task, rows in self.batch.rows.items():
-            if len(rows) != len(x):
-                raise DeltaError(f"The batch has {len(x)} rows, and mixed.rows named {len(rows)}. Name one delta, or None, for each row.")
-            own = parts[task](x, out) if task in parts else out  # all rows as this task has them
-            result = own if result is None else choose(rows, own, result)
-        return result
+            if task not in parts:
+                kept.append(take(out, rows))
+            elif self.exact:
+                kept.append(take(parts[task](x, out), rows))  # [B,T,D] -> [b,T,D], b rows of this task
+            else:
+                kept.append(parts[task](x[rows], take(out, rows)))
+        return join(kept, self.batch.order)
 
 
-def choose(rows: Tensor, own: Tensor | tuple[Tensor, ...], others: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-    """`own` [B,T,D] in these `rows` [B], `others` elsewhere; of keys and values each.
+def take(states: States, rows: Tensor) -> States:
+    """Some rows, of keys and values each: [B,T,D] -> [b,T,D]."""
+    return tuple(take(each, rows) for each in states) if isinstance(states, tuple) else states[rows]
 
-    >>> choose(torch.tensor([True, False]), torch.ones(2, 1, 1), torch.zeros(2, 1, 1)).flatten()
-    tensor([1., 0.])
+
+def join(kept: Sequence[States], order: Tensor) -> States:
+    """The rows of all tasks, each in its place again.
+
+    >>> join([torch.tensor([[[1.0]], [[1.0]]]), torch.tensor([[[2.0]]])], torch.tensor([0, 2, 1])).flatten()
+    tensor([1., 2., 1.])
     """
-    if isinstance(own, tuple):
-        return tuple(choose(rows, a, b) for a, b in zip(own, others))
-    if own.size(1) != others.size(1):
-        raise DeltaError(f"Rows of one batch became {own.size(1)} and {others.size(1)} places long: a prompt or prefix shares a batch only with others of its length, and with no row that has none.")
-    return torch.where(rows[:, None, None], own, others)  # [B,1,1]
+    if isinstance(kept[0], tuple):
+        return tuple(join(each, order) for each in zip(*kept))
+    lengths = sorted({states.size(1) for states in kept})
+    if len(lengths) > 1:
+        raise DeltaError(f"Rows of one batch became {' and '.join(map(str, lengths))} places long: a prompt or prefix shares a batch only with others of its length, and with no row that has none.")
+    return torch.cat(kept)[order]  # [B,T,D]
