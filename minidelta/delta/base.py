@@ -100,12 +100,12 @@ class Delta(nn.Module):
             raise DeltaError(f"This {type(self).__name__} is attached already. Detach it first, or build a second one.")
         if not hasattr(model, "sites"):
             raise DeltaError(f"A {type(model).__name__} has no sites to hang on. Load the model with minidelta.load_model.")
+        if self.backbone and self.seen() is not model:
+            store.check_backbone(model, self.backbone)
         if self.parts and model.config != self.config:
             raise DeltaError(f"This {type(self).__name__} was built for a model of another shape. Build a new one for this model.")
         sites, paths = model.sites(), self.paths or self.places(model)
         parts = self.parts_by_path() or {path: self.build(path, model) for path in paths}
-        if self.backbone and self.seen() is not model:
-            store.check_backbone(model, self.backbone)
         if self.loaded is not None:
             store.fill(parts, self.loaded(model) if callable(self.loaded) else self.loaded)
             self.loaded = None

@@ -1,6 +1,7 @@
 """Many tasks on one backbone: the hub, batches of mixed rows, stored values in fewer bytes, merged export, an int8 backbone."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from minidelta.delta import IA3, METHODS, Delta, HoulsbyAdapter, LoRA, Mixed, Pa
 from minidelta.delta.compress import compress, expand, stored_bytes
 from minidelta.delta.delta_hub import DeltaHub
 from minidelta.delta.int8 import Int8Linear, quantize, weight_bytes
+from minidelta.delta.lora import LowRank
 from minidelta.delta.store import _named
-from minidelta.delta.table import example, stored
+from minidelta.delta.table import SERVING, example
 from minidelta.errors import CheckpointError, DeltaError
 from minidelta.hub import load_model, save_pretrained
 from minidelta.model import Cache
@@ -80,7 +82,7 @@ def test_families_that_meet_in_one_batch(shape):
     deltas = {"a": learnt(LoRA(rank=2, targets="linear"), shape), "b": learnt(HoulsbyAdapter(), shape), "c": learnt(ParallelAdapter(), shape), "d": learnt(IA3(), shape), "e": learnt(LoRA(rank=5, dropout=0.5), shape)}
     expected = alone(model, shape, deltas)
     with Mixed(deltas).attach(model) as mixed:
-        for tasks in (["a", "b", "c"], ["d", "e", None], ["e", "a", "d"], [None, None, None]):
+        for tasks in (["a", "b", "a"], ["c", "d", "e"], ["e", None, "e"], [None, None, None]):
             with mixed.rows(tasks):
                 got = model(**inputs(shape))
             assert all(torch.equal(got[b], expected[task][b]) for b, task in enumerate(tasks))
@@ -108,6 +110,35 @@ def test_prompts_and_prefixes_share_a_batch_with_their_length(shape):
     with mixed.rows("bab"):
         got = model(**inputs(shape))
     assert all(torch.equal(got[b], expected[task][b]) for b, task in enumerate("bab"))
+
+
+@pytest.mark.parametrize(("exact", "seen"), [(True, [3, 3]), (False, [2, 1])])
+@torch.no_grad()
+def test_a_part_reads_the_whole_batch_or_its_own_rows(exact, seen, monkeypatch):
+    """Small products come out equal in any shape, so it is the shape that is looked at."""
+    deltas = {"a": LoRA(targets="layers.0.attn.q_proj"), "b": LoRA(targets="layers.0.attn.q_proj")}
+    rows, forward = [], LowRank.forward
+    monkeypatch.setattr(LowRank, "forward", lambda part, x, out: rows.append(len(x)) or forward(part, x, out))
+    model = tiny("decoder")
+    with Mixed(deltas, exact).attach(model) as mixed, mixed.rows(["a", "b", "a"]):
+        model(**inputs("decoder"))
+    assert rows == seen
+
+
+@torch.no_grad()
+def test_rows_are_exact_where_the_shape_of_a_product_shows():
+    model = load_model("bert-nano", device="cpu")
+    deltas = {name: LoRA(targets="linear").attach(model).detach() for name in "abc"}
+    for seed, delta in enumerate(deltas.values()):
+        noise(delta.parameters(), seed, 0.1)
+    ids, tasks, alone = torch.arange(10, 10 + 5 * 33).view(5, 33), ["a", "b", None, "c", "a"], {}
+    alone[None] = model(ids)
+    for name, delta in deltas.items():
+        with delta.attach(model):
+            alone[name] = model(ids)
+    with Mixed(deltas).attach(model) as mixed, mixed.rows(tasks):
+        got = model(ids)
+    assert all(torch.equal(got[b], alone[task][b]) for b, task in enumerate(tasks))
 
 
 @pytest.mark.parametrize("shape", ["decoder", "encoder-decoder"])
@@ -257,6 +288,11 @@ def test_a_hub_is_for_one_backbone(tmp_path):
     with pytest.raises(DeltaError, match="trained on another backbone"):
         hub.on(other, "news")
     assert not hasattr(other, "deltas")
+    with hub.on(tiny("decoder"), "news"):
+        pass
+    for shape in ("encoder", "encoder-decoder"):  # of another shape, and the delta has its parts already
+        with pytest.raises(DeltaError, match="trained on another backbone"):
+            hub.on(tiny(shape), "news")
     with LoRA().attach(other) as delta, pytest.raises(DeltaError, match="made for another backbone than this LoRA hangs on") as refusal:
         hub.save("third", delta)
     assert "\n" not in str(refusal.value) and hub.names() == ["news", "reviews"]
@@ -274,6 +310,13 @@ def test_a_hub_is_for_one_backbone(tmp_path):
         hub.cards()
     with hub.on(tiny("decoder"), "reviews") as delta:  # the others still work
         assert delta.num_parameters() == 256
+
+
+def test_the_page_of_methods_shows_code_that_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", SERVING, flags=re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    assert [(card.name, card.dtype) for card in DeltaHub("tasks").cards()] == [("news", "bfloat16"), ("reviews", "bfloat16")]
 
 
 # -- fewer bytes ---------------------------------------------------------------------------------------------
