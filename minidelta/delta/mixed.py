@@ -8,8 +8,8 @@ One backbone and kilobytes per task serve many tasks, and a batch need not wait 
 Changes and frozen: as each delta says.  A row comes out to the bit as if the whole batch were its delta's.  For that each part
 reads the whole batch, so a batch of k tasks costs one backbone and k times its parts, which are small beside it.
 To run a part on its own rows alone (exact=False) computes less, and so does the paper's stacking of the A_t and B_t, each row with its
-own (S-LoRA, Sheng et al. 2024, has kernels for it).  But a matrix product adds in another order when its shape changes, and the last
-bits differ.
+own (S-LoRA, Sheng et al. 2024, has kernels for it).  But a matrix product may add in another order when its shape changes, and
+then the last bits differ (IA3, which multiplies element by element, keeps them).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
