@@ -2,7 +2,7 @@
 
     storage of k tasks:    k |Theta|  for k fine-tuned models,    |Theta| + sum_t |DeltaTheta_t|  here
 
-(Ding et al. 2022, section 1, for the argument; AdapterHub, Pfeiffer et al. 2020, is the same shared by many people.)
+(The storage argument of Ding et al. 2022; AdapterHub, Pfeiffer et al. 2020, is such a folder shared by many people.)
 
     tasks/
         reviews/    delta.safetensors  delta.json  head.safetensors      what `Delta.save` writes

@@ -1,14 +1,13 @@
 """Rows of many tasks in one batch: each row runs through its own delta, all through one frozen backbone.
 
-    y_b = W x_b + s_t B_t A_t x_b        t = t(b), the task of row b: here for LoRA (Wen and Chaudhuri 2023, section 3.1)
-
-    out_b = part_t(b)(x, out)_b          at each site, for any family: a part reads the batch, its own rows are kept
+    y_b = W x_b + s_t B_t A_t x_b        t = t(b), the task of row b: LoRA (Chen et al. 2023, Punica)
+    out_b = part_t(x, out)_b             any family, at each site: a part reads the batch, its own rows are kept
 
 One backbone and kilobytes per task serve many tasks, and a batch need not wait until it is full of one of them.
 Changes and frozen: as each delta says.  A row comes out to the bit as if the whole batch were its delta's.  For that each part
 reads the whole batch, so a batch of k tasks costs one backbone and k times its parts, which are small beside it.
-To run a part on its own rows alone (exact=False) computes less, and so does the paper's stacking of the A_t and B_t, each row with its
-own (S-LoRA, Sheng et al. 2024, has kernels for it).  But a matrix product may add in another order when its shape changes, and
+To run a part on its own rows alone (exact=False) computes less, and so does stacking the A_t and B_t of all rows, for which
+Punica and S-LoRA (Sheng et al. 2023) wrote kernels.  But a matrix product may add in another order when its shape changes, and
 then the last bits differ (IA3, which multiplies element by element, keeps them).
 """
 
@@ -45,7 +44,7 @@ class Mixed(Delta):
     """
 
     name = "mixed"
-    paper = "Wen and Chaudhuri 2023"
+    paper = "Chen et al. 2023"
     default_targets = ()
 
     def __init__(self, deltas: Mapping[str, Delta], exact: bool = True) -> None:
