@@ -8,7 +8,8 @@ of QLoRA, Dettmers et al. 2023, section 3, equation 5, there with 4 bits.)
 Changes: every linear that has a site, to n + 4 d_out bytes from 4 n, n = d_out d_in.  As they were: embeddings, norms, biases, heads
 and the delta.  Each weight is off by half a step at most, s_i / 2 = max_j |W_ij| / 254.
 Only the weights are int8, not what passes through: a layer writes s q out as floats whenever it runs, and lets them go.  That saves
-memory, and costs time; the paper's speed comes from kernels that multiply int8 with int8.
+memory and costs time, little for many tokens at once, more than the product itself for a single one in a wide layer.  Speed needs
+kernels that multiply int8 with int8, as the papers have them.
 """
 
 import torch
@@ -40,7 +41,7 @@ class Int8Linear(Linear):
     @property
     def weight(self) -> Tensor:
         """s q [d_out,d_in], made anew each time it is read."""
-        return self.scale * self.q
+        return self.q.to(self.scale.dtype).mul_(self.scale)  # one large tensor, not two
 
 
 @torch.no_grad()
