@@ -82,7 +82,7 @@ with Mixed({name: hub.load(name) for name in hub.names()}).attach(model) as mixe
 | rows of many tasks in a batch | `mixed.py` | each row to the bit as under its delta alone; every family but prefixes with positions=True; prompts and prefixes among their length |
 | smaller files | `compress.py`, `save(folder, dtype=...)` | `"bfloat16"`: 2 bytes a value, off by 1/256 of it; `"int8"`: about 1 byte, off by 1/254 of the largest along its line |
 | one plain model | `merge()`, then `model.save_pretrained(folder)` | transformers loads it, with the same logits to 1e-5 |
-| a small backbone | `int8.py`, `quantize(model)` | linears in a quarter of the bytes, each weight off by 1/254 of the largest in its row; slower, for they are written out when they run |
+| a small backbone | `int8.py`, `quantize(model)` | linears in a quarter of the bytes, each weight off by 1/254 of the largest in its row; not faster, and slower for single tokens in wide layers |
 
 `python -m minidelta.delta.mixed_speed` times a mixed batch against switching.  Mixing pays where a task has few rows at hand:
 bert-micro with 32 tokens a row, on one core, took 1.6 to 1.8 times as long task by task for 4 tasks of 2 rows, and 2.2 to 2.4 times for 8 tasks of
@@ -202,7 +202,9 @@ def _same(by_shape: dict[str, str]) -> str:
 def page() -> str:
     """The whole page."""
     notes: list[str] = []
-    rows = [row(method, notes) for method in METHODS]
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)  # the parts' first values: a bound of 1e-5 must not hang on luck
+        rows = [row(method, notes) for method in METHODS]
     lines = [HEAD, "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     lines += ["| " + " | ".join(line.values()) + " |" for line in rows]
     lines += ["", "A plain `no` under *to PEFT*: PEFT has no method that does the same.", ""]
