@@ -85,8 +85,8 @@ with Mixed({name: hub.load(name) for name in hub.names()}).attach(model) as mixe
 | a small backbone | `int8.py`, `quantize(model)` | linears in a quarter of the bytes, each weight off by 1/254 of the largest in its row; not faster, and slower for single tokens in wide layers |
 
 `python -m minidelta.delta.mixed_speed` times a mixed batch against switching.  Mixing pays where a task has few rows at hand:
-bert-micro with 32 tokens a row, on one core, took 1.6 to 1.8 times as long task by task for 4 tasks of 2 rows, and 2.2 to 2.4 times for 8 tasks of
-1 row; for 4 tasks of 8 rows it made no difference.
+with 32 tokens a row on one core, bert-micro took 1.6 times as long task by task for 4 tasks of 2 rows, 2.1 to 2.5 times for 8 tasks of 1 row.
+A core that one task's rows keep busy gains nothing: for 4 tasks of 8 rows the mixed batch was the slower one (0.8 to 0.9).
 """
 
 
