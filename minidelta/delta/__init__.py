@@ -29,6 +29,7 @@ from minidelta.delta.lora import LoRA
 from minidelta.delta.lora_variants import LoRAFA, LoRAPlus, PiSSA, RsLoRA
 from minidelta.delta.mam import MAM
 from minidelta.delta.masking import Masking
+from minidelta.delta.mixed import Mixed
 from minidelta.delta.oft import OFT
 from minidelta.delta.p_tuning import PTuning
 from minidelta.delta.prefix import PrefixTuning, PTuningV2
@@ -52,7 +53,7 @@ SPECIFICATION = (BitFit, LNTuning, LastLayers, TokenEmbeddings, Masking, DiffPru
 REPARAMETERIZATION = (LoRA, RsLoRA, LoRAPlus, LoRAFA, PiSSA, DoRA, AdaLoRA, VeRA, LoHa, LoKr, KronA, OFT, DID, SAID, IPT)
 METHODS: dict[str, type[Delta]] = {method.name: method for method in ADDITION + SPECIFICATION + REPARAMETERIZATION}
 
-__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "SPECIFICATION", "Audit", "Change", "Delta", "find_subspace", "GaLore", "fingerprint", "gated_heads", "load_delta", "load_head", "task_vector", "tree", *(method.__name__ for method in METHODS.values())]
+__all__ = ["ADDITION", "METHODS", "REPARAMETERIZATION", "SPECIFICATION", "Audit", "Change", "Delta", "find_subspace", "GaLore", "Mixed", "fingerprint", "gated_heads", "load_delta", "load_head", "task_vector", "tree", *(method.__name__ for method in METHODS.values())]
 
 
 def load_delta(folder: str | Path, *, check_backbone: bool = True) -> Delta:

@@ -72,7 +72,8 @@ class TaskArithmetic(Delta):
         return part
 
     def formula(self, path: str, model: nn.Module) -> int:
-        return sum(p.numel() for p in model.get_submodule(path).parameters(recurse=False))
+        module = model.get_submodule(path)
+        return sum(p.numel() for p in (module.weight, getattr(module, "bias", None)) if p is not None)
 
     def updates(self, path: str, part: nn.Module) -> dict[str, Tensor]:
         return part.updates(path)

@@ -100,12 +100,12 @@ class Delta(nn.Module):
             raise DeltaError(f"This {type(self).__name__} is attached already. Detach it first, or build a second one.")
         if not hasattr(model, "sites"):
             raise DeltaError(f"A {type(model).__name__} has no sites to hang on. Load the model with minidelta.load_model.")
+        if self.backbone and self.seen() is not model:
+            store.check_backbone(model, self.backbone)
         if self.parts and model.config != self.config:
             raise DeltaError(f"This {type(self).__name__} was built for a model of another shape. Build a new one for this model.")
         sites, paths = model.sites(), self.paths or self.places(model)
         parts = self.parts_by_path() or {path: self.build(path, model) for path in paths}
-        if self.backbone and self.seen() is not model:
-            store.check_backbone(model, self.backbone)
         if self.loaded is not None:
             store.fill(parts, self.loaded(model) if callable(self.loaded) else self.loaded)
             self.loaded = None
@@ -157,13 +157,17 @@ class Delta(nn.Module):
     def merge(self) -> Self:
         """Fold the change into the weights, W <- W + update: the adapted model then costs nothing extra.
 
-        Raises: DeltaError if it is merged already, or the family cannot be folded into weights.
+        The merged model is a plain one: `model.save_pretrained(folder)` writes it for transformers.
+        Raises: DeltaError if it is merged already, the family cannot be folded into weights, or the weights are int8.
         """
         model = self._attached("merge")
         if self.originals:
             raise DeltaError("This delta is merged already; a second merge would add it twice. Use unmerge() first.")
         sites, weights = model.sites(), dict(model.named_parameters())
-        for name, update in [item for path, part in self.parts_by_path().items() for item in self.updates(path, part).items()]:
+        changes = [item for path, part in self.parts_by_path().items() for item in self.updates(path, part).items()]
+        if absent := [name for name, _ in changes if name not in weights]:
+            raise DeltaError(f"{absent[0]} is int8 here, and cannot take up a change. Merge into the model as it was before, save it, and quantize that.")
+        for name, update in changes:
             self.originals[name] = weights[name].detach().clone()  # subtracting again would not give the same bits
             weights[name].copy_(weights[name].double() + update.double())  # rounded once
         for path in self.paths:
@@ -211,10 +215,17 @@ class Delta(nn.Module):
         """Compare what trains with the family's closed formula, and name everything that should not."""
         return audit(self, self._attached("audit"))
 
-    def save(self, folder: str | Path, head: nn.Module | None = None, format: str = "minidelta") -> Path:
-        """Write delta.safetensors and delta.json, and a task head beside them; format="peft": what PEFT reads.  `load_delta` reads both."""
+    def save(self, folder: str | Path, head: nn.Module | None = None, format: str = "minidelta", dtype: str | None = None) -> Path:
+        """Write delta.safetensors and delta.json, and a task head beside them; `load_delta` reads them.
+
+        Args:
+            folder: made if it is not there.
+            head: kept beside the delta.
+            format: "minidelta", or "peft": what PEFT reads.  `load_delta` reads both.
+            dtype: None: the values as they are; "bfloat16" or "int8": smaller, and a little off (compress.py).
+        """
         self._attached("save")
-        return store.save(self, Path(folder), head, format)
+        return store.save(self, Path(folder), head, format, dtype)
 
     def _attached(self, verb: str) -> nn.Module:
         if self.model is None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from minidelta.delta.base import Delta
 from minidelta.delta.checks import whole
+from minidelta.delta.compress import expand
 from minidelta.delta.targets import find_sites
 from minidelta.errors import DeltaError
 
@@ -150,7 +151,7 @@ def prompt_of(source: PromptTuning | Tensor | str | Path) -> Tensor:
         found = [part.prompt for part in source.parts.values() if isinstance(part, SoftPrompt)]
     else:
         file = Path(source) / "delta.safetensors"
-        found = [value for name, value in (load_file(file) if file.is_file() else {}).items() if name.endswith(".prompt")]
+        found = [value for name, value in expand(load_file(file) if file.is_file() else {}).items() if name.endswith(".prompt")]
     if len(found) != 1 or found[0].dim() != 2:
         raise DeltaError(f"The source {source if isinstance(source, (str, Path)) else type(source).__name__} holds no prompt [length, d_model]. Give a trained PromptTuning, its folder, or such a tensor.")
     return found[0].detach().float().cpu().clone()

@@ -1,7 +1,7 @@
 """A delta on disk: a folder of kilobytes.
 
     delta.safetensors   the values, named by site: layers.0.attn.q_proj.lora_A
-    delta.json          method, settings, targets, and the fingerprint of the backbone it was trained on
+    delta.json          method, settings, targets, how many parameters in which dtype, and the fingerprint of the backbone it was trained on
     head.safetensors    the task head, if there is one: it goes with the delta but is never mixed into it
 
 The backbone itself is not written.  Its fingerprint lets a delta refuse a backbone it was not trained on.
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import minidelta
+from minidelta.delta.compress import compress, expand
 from minidelta.errors import DeltaError, near_misses
 from minidelta.hub import peft
 from minidelta.hub.weights import write_folder
@@ -25,17 +26,21 @@ if TYPE_CHECKING:
     from minidelta.delta.base import Delta
 
 
-def save(delta: "Delta", folder: Path, head: nn.Module | None = None, format: str = "minidelta") -> Path:
+def save(delta: "Delta", folder: Path, head: nn.Module | None = None, format: str = "minidelta", dtype: str | None = None) -> Path:
     """Write an attached delta, and a task head beside it.
 
-    Raises: DeltaError for an unknown format, or a family that PEFT's format is not written for.
+    With a `dtype` what trains is compressed; what a family keeps beside it (places, fixed matrices) and the head are not.
+    Raises: DeltaError for an unknown format or dtype, or a family that PEFT's format is not written for.
     """
     if format != "minidelta":
-        return _save_for_peft(delta, folder, head, format)
-    about = {"method": delta.name, "settings": delta.settings, "targets": delta.targets, "head": head is not None, "backbone": fingerprint(delta.model), "minidelta": minidelta.__version__}
+        return _save_for_peft(delta, folder, head, format, dtype)
+    about = {"method": delta.name, "settings": delta.settings, "targets": delta.targets, "parameters": delta.num_parameters(), "dtype": dtype, "head": head is not None, "backbone": fingerprint(delta.model), "minidelta": minidelta.__version__}
+    values: dict[str, Tensor] = {}
+    for name, value in _named(delta.parts_by_path()).items():
+        values |= compress(name, value, dtype) if isinstance(value, nn.Parameter) else {name: value.contiguous()}
 
     def write(inside: Path) -> None:
-        save_file({name: value.detach().contiguous() for name, value in _named(delta.parts_by_path()).items()}, inside / "delta.safetensors")
+        save_file(values, inside / "delta.safetensors")
         if head is not None:
             save_file({name: value.contiguous() for name, value in head.state_dict().items()}, inside / "head.safetensors")
         (inside / "delta.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -46,12 +51,14 @@ def save(delta: "Delta", folder: Path, head: nn.Module | None = None, format: st
     return folder
 
 
-def _save_for_peft(delta: "Delta", folder: Path, head: nn.Module | None, format: str) -> Path:
+def _save_for_peft(delta: "Delta", folder: Path, head: nn.Module | None, format: str, dtype: str | None) -> Path:
     """Write an adapter folder of PEFT."""
     if format != "peft":
         raise DeltaError(f"format is {format!r}. {near_misses(str(format), ['minidelta', 'peft'])}")
     if delta.peft is None:
         raise DeltaError(f"PEFT has no method that does what {type(delta).__name__} does. Save it without format.")
+    if dtype is not None:
+        raise DeltaError(f"PEFT keeps the values as they are, and dtype is {dtype!r}. Save with format='minidelta', or leave dtype out.")
     if head is not None:
         raise DeltaError("PEFT's format has no place for a task head of ours. Save the head with format='minidelta', or leave it out.")
     peft.write(folder, delta.peft, delta.for_peft(), delta.settings | {"scaling": getattr(delta, "scaling", 1.0)}, delta.model.config)
@@ -68,7 +75,7 @@ def read(folder: Path, methods: dict[str, type["Delta"]], check_backbone: bool) 
     try:
         about = json.loads((folder / "delta.json").read_text(encoding="utf-8"))
         method = about["method"]
-        values = load_file(folder / "delta.safetensors")
+        values = expand(load_file(folder / "delta.safetensors"))
     except Exception as problem:
         raise DeltaError(f"{folder} does not hold a readable delta ({problem}). Give the folder that Delta.save wrote.") from problem
     if not isinstance(method, str) or method not in methods:

@@ -42,7 +42,7 @@ class Pretrained(Transformer):
     """A Transformer that can be saved as a Hugging Face folder; what `load_model` returns."""
 
     def save_pretrained(self, folder: str | Path, tokenizer: "PreTrainedTokenizerFast | None" = None, dtype: torch.dtype | str | None = None) -> None:
-        """Save the backbone, without any delta that hangs on it.  See `save_pretrained`."""
+        """Save the backbone, without any delta that hangs on it, with those that are merged.  See `save_pretrained`."""
         save_pretrained(self, folder, tokenizer, dtype)
 
 
@@ -109,11 +109,11 @@ def save_pretrained(model: Transformer, folder: str | Path, tokenizer: "PreTrain
     """Save a model as a folder that transformers' AutoModelFor... opens.
 
     Args:
-        model: any Transformer of the shape of a BERT, GPT-2 or T5; deltas that hang on it are not saved.
+        model: any Transformer of the shape of a BERT, GPT-2 or T5; deltas that hang on it are not saved, merged ones are part of it.
         folder: where to; made if it is not there, its model files replaced.
         tokenizer: saved beside the weights, if given.
         dtype: store the weights as this type (torch.float16 halves the file); default: as they are.
-    Raises:  CheckpointError if no family has this configuration, or if the folder cannot be written.
+    Raises:  CheckpointError if no family has this configuration, the model is int8, or the folder cannot be written.
     """
     family, folder = _family_of(model.config), Path(folder).expanduser()
     config = family.write_config(model.config)
@@ -121,6 +121,8 @@ def save_pretrained(model: Transformer, folder: str | Path, tokenizer: "PreTrain
     target = _dtype(dtype)
     tensors = {}
     for weight in family.weights(model.config):
+        if absent := [name for name in weight.ours if name not in state]:
+            raise CheckpointError(f"{absent[0]} is not there as floating-point numbers, so this model was turned into int8; save the model that it was made from.")
         packed = weight.pack([state[name].detach().cpu() for name in weight.ours])
         tensors[weight.theirs] = packed.to(target) if target else packed.clone()
         if packed.isfinite().all() and not tensors[weight.theirs].isfinite().all():
