@@ -101,3 +101,48 @@ def test_a_gpt_and_a_t5_write():
         assert len(answers) == 3 and all(answer and "extra_id" not in answer and "\n" not in answer for answer in answers)
     with pytest.raises(PromptError, match="does not write"):
         InContextWriter(load_model("bert-nano"), load_tokenizer("bert-nano"), task, shown)
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory):
+    """A folder as GPT-2's own: byte-level BPE without a blank before a text, one special token, no padding; and the twin that wrote it."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    folder = tmp_path_factory.mktemp("gpt2")
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    texts = [example.text for example in load_task("sentiment").train[:200]]
+    core.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=600, special_tokens=["<|endoftext|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    transformers.GPT2TokenizerFast(tokenizer_object=core).save_pretrained(folder)
+    torch.manual_seed(0)
+    twin = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=600, n_embd=32, n_layer=2, n_head=2, n_positions=256, bos_token_id=0, eos_token_id=0)).eval()
+    twin.save_pretrained(folder)
+    return load_model(folder), load_tokenizer(folder), twin
+
+
+def test_a_folder_of_gpt2_scores_as_transformers_does(gpt2):
+    model, tokenizer, twin = gpt2
+    task = load_task("sentiment")
+    learner = InContextLearner(model, tokenizer, task, choose(task.train, 2))
+    question = task.test[0]
+    prompt = next(learner.context.prompts([question]))[0].fill(question, "").rstrip()
+    assert prompt.endswith("Label:"), "a blank here would be a token of its own"
+    for label, score in zip(task.labels, learner.score([question])[0]):
+        ids, answer = tokenizer(prompt)["input_ids"], tokenizer(f" {label}")["input_ids"]
+        assert ids + answer == tokenizer(f"{prompt} {label}")["input_ids"] and len(answer) > 1
+        with torch.no_grad():
+            log_p = twin(torch.tensor([ids + answer])).logits[0].log_softmax(-1)
+        assert float(score) == pytest.approx(sum(log_p[len(ids) - 1 + place, token].item() for place, token in enumerate(answer)), abs=1e-3)
+
+
+def test_a_folder_of_gpt2_writes_as_transformers_does(gpt2):
+    model, tokenizer, twin = gpt2
+    task = load_task("translation")
+    writer = InContextWriter(model, tokenizer, task, [Example("the cat", meta={"answer": "le chat"})], description="In French:")
+    question = Example("a wolf")
+    prompt = next(writer.context.prompts([question]))[0].fill(question, "").rstrip()
+    ids = torch.tensor([tokenizer(prompt)["input_ids"]])
+    written = twin.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=24, eos_token_id=writer.stops, pad_token_id=0)
+    text = tokenizer.decode(written[0, ids.size(1) :], skip_special_tokens=True)
+    assert writer.predict([question])[0] == text.split("\n")[0].split(" . ")[0].removesuffix(" .").strip()
