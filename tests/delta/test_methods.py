@@ -7,7 +7,7 @@ import torch
 
 import minidelta.delta
 from minidelta import listing
-from minidelta.delta import METHODS, Delta, LoRA, PrefixTuning, PromptTuning, tree
+from minidelta.delta import METHODS, Delta, LoRA, Mixed, PrefixTuning, PromptTuning, tree
 from minidelta.delta.table import PAGE
 from minidelta.errors import ConfigError, DeltaError
 from minidelta.learner import UNBOUNDED, Learner
@@ -18,10 +18,10 @@ NEEDS = ("spot", "fish", "ipt", "task-arithmetic", "adapter-fusion")  # data or 
 
 
 def test_every_delta_is_exported_and_has_a_name_a_rate_and_a_line():
-    kinds = {value for value in vars(minidelta.delta).values() if inspect.isclass(value) and issubclass(value, Delta) and value is not Delta}
+    kinds = {value for value in vars(minidelta.delta).values() if inspect.isclass(value) and issubclass(value, Delta) and value not in (Delta, Mixed)}  # Mixed brings deltas together, and is none to train
     assert kinds == set(METHODS.values()) and {kind.__name__ for kind in kinds} <= set(minidelta.delta.__all__)
     assert all(method.name == name and 0 < method.learning_rate < 1 and method.__doc__ for name, method in METHODS.items())
-    assert [row["name"] for row in listing.methods()] == ["full", "head", "prompt", *METHODS]
+    assert [row["name"] for row in listing.methods()] == ["full", "head", "prompt", "incontext", *METHODS]
 
 
 @pytest.mark.parametrize(("method", "shape"), CANNOT)
