@@ -37,7 +37,8 @@ EXAMPLES = {
   minidelta run --model bert-micro --task sentiment --method prompt --shots 16
   minidelta run --model gpt-micro --task reviews.csv --method prompt --tune none --template '{text_a|shorten} It was {mask}' --verbalizer 'bad=bad,awful;fine=good'
   minidelta run --model bert-micro --task sentiment --method prompt --shots 16 --search lm-bff --out runs/found
-  minidelta run --model gpt-micro --task sentiment --method incontext --shots 16 --calibrate contextual
+  minidelta run --model gpt-icl-mini --task words.csv --method incontext --shots 4 --template arrow
+  minidelta run --model gpt-micro --task sentiment --method incontext --shots 8 --calibrate contextual
   minidelta run --model gpt-micro --task translation --method incontext --shots 4 --description 'Translate English to French:'
 
 A file holds `text`, optional `text_b`, and `label`, as JSON lines, CSV or TSV; a folder holds train, validation
