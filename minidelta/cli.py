@@ -72,6 +72,7 @@ Deltas have their default settings; only --rank can be changed.
   minidelta claims C2              one of them, part by part
   minidelta claims C2 --rerun      measure it again; goes on where it was interrupted
   minidelta claims C2 --rerun --light      a version with fewer runs, in minutes
+  minidelta claims --markdown --figure claims.png
 """,
     "grade": """examples:
   minidelta grade 11                              your exercises/11_adapters.ipynb
@@ -230,14 +231,17 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _claims(options: argparse.Namespace) -> int:
     from minidelta import claims, listing
+    from minidelta.claims.board import board
 
     chosen = claims.choose(options.ids)
     look = claims.measure if options.rerun else claims.read
     rows = [claims.row(claim, look(claim, options.light)) for claim in chosen]
-    if options.ids:
-        words = "\n\n".join(map(claims.in_words, rows))
+    if options.figure:
+        board(rows, options.figure)
+    if options.markdown:
+        words = listing.markdown(listing.claims(rows))
     else:
-        words = listing.table(listing.claims(rows))
+        words = "\n\n".join(map(claims.in_words, rows)) if options.ids else listing.table(listing.claims(rows))
     _answer(options, rows, words)
     return 0
 
@@ -379,6 +383,8 @@ def _parser() -> _Parser:
     claims.add_argument("ids", nargs="*", metavar="ID", help="such as C1 C2 (default: all)")
     claims.add_argument("--rerun", action="store_true", help="measure again; an interrupted measurement goes on")
     claims.add_argument("--light", action="store_true", help="the version with fewer runs")
+    claims.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    claims.add_argument("--figure", type=Path, metavar="FILE", help="draw all parts and their verdicts as .png, .svg or .pdf")
 
     grade = add("grade", _grade, "grade exercises: one notebook, or those of a class")
     grade.add_argument("what", nargs="?", metavar="WHAT", help="a number or name of the exercises, or a notebook file")

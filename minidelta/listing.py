@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from minidelta.claims import CLAIMS, read, row
+from minidelta.claims.claim import HOLDS
 from minidelta.data import load_task
 from minidelta.data.baselines import NO_BAG, bag_of_words, majority
 from minidelta.delta import METHODS
@@ -87,13 +88,17 @@ def templates() -> Rows:
 
 
 def claims(rows: Rows | None = None) -> Rows:
-    """The recorded claims, short: what was claimed, what came out."""
+    """The recorded claims, short: what was claimed, what came out; `ours` and `interval` are those of the first part."""
     rows = rows if rows is not None else [row(claim, read(claim)) for claim in CLAIMS.values()]
-    return [{"name": line["id"], "section": line["section"], "claim": line["claim"], "ours": line["ours"], "interval": _range(line["interval"]), "seeds": len(line["seeds"]), "verdict": line["verdict"]} for line in rows]
+    return [{"name": line["id"], "section": line["section"], "claim": line["claim"], "ours": line["ours"], "interval": _range(line["interval"]), "parts": _held(line["parts"]), "seeds": len(line["seeds"]), "minutes": line["minutes"], "commit": line["commit"], "verdict": line["verdict"]} for line in rows]
 
 
 def _range(interval: list[float] | None) -> str | None:
     return interval and f"{interval[0]:+.3f} to {interval[1]:+.3f}"
+
+
+def _held(parts: list[dict[str, Any]]) -> str | None:
+    return f"{sum(part['verdict'] == HOLDS for part in parts)} of {len(parts)} hold" if parts else None
 
 
 def exercises() -> Rows:
@@ -122,6 +127,19 @@ def table(rows: Rows) -> str:
         for line in cells
     ]
     return "\n".join(lines)
+
+
+def markdown(rows: Rows) -> str:
+    """Rows as a table in Markdown.
+
+    >>> print(markdown([{"name": "a|b", "size": 1200}]))
+    | name | size |
+    |---|---|
+    | a\\|b | 1,200 |
+    """
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns), *([_cell(row[column]).replace("|", "\\|") for column in columns] for row in rows)]
+    return "\n".join("|" + "|".join(line) + "|" if line[0] == "---" else "| " + " | ".join(line) + " |" for line in lines)
 
 
 def _cell(value: Any) -> str:

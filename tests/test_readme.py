@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minidelta import cli
+from minidelta import cli, listing
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -62,3 +62,9 @@ def test_the_table_of_models_says_what_their_records_say():
         assert int(parameters.replace(",", "")) == record["parameters"]
         assert float(tokens) == round(record["tokens"] / 1e6, 1)
         assert float(held_out) == round(next(point["held_out"] for point in reversed(record["curve"]) if "held_out" in point), 3)
+
+
+def test_the_table_of_claims_says_what_their_records_say():
+    lines = [f"| {line['name']} | {line['claim']} | {line['parts'] or '-'} | {line['verdict']} |" for line in listing.claims()]
+    start = README.index("| | what is claimed")
+    assert README[start:].splitlines()[2 : 2 + len(lines)] == lines

@@ -25,6 +25,7 @@
     c26_many_tasks.py     C26: many prompts on one backbone
     c27_optimizers.py     C27: the four optimizers on the same delta
     in_context.py         the questions that C5 to C7 ask
+    board.py              all verdicts as one picture
     diet.py               which part of the pre-training makes a small model useful
     records/              what was measured
 """

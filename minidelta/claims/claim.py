@@ -10,9 +10,11 @@ writes each result down at once (so an interruption costs one run), and `judge` 
     the claim  holds if every part holds, does not hold here if one does not, is inconclusive otherwise
 """
 
+import datetime
 import json
 import math
 import os
+import platform
 import statistics
 import subprocess
 import time
@@ -103,7 +105,7 @@ def measure(claim: Claim, light: bool = False, folder: Path = RECORDS) -> dict[s
         claim: what to show.
         light: fewer runs; kept in a record of their own.
         folder: where records are kept.
-    Returns: the record: id, section, claim, paper, parts, verdict, seeds, minutes, commit, light, runs.
+    Returns: the record: id, section, claim, paper, parts, verdict, seeds, minutes, date, machine, commit, torch, threads, light, runs.
     Raises: CheckpointError if the record cannot be written.
     """
     file = _file(claim, light, folder)
@@ -118,7 +120,7 @@ def measure(claim: Claim, light: bool = False, folder: Path = RECORDS) -> dict[s
         seconds += time.perf_counter() - started
         _write(unfinished, {"minutes": seconds / 60, "runs": done})
     about = {"id": claim.id, "section": claim.section, "claim": claim.claim, "paper": claim.paper}
-    where = {"minutes": round(seconds / 60, 1), "commit": _commit(), "torch": torch.__version__, "threads": torch.get_num_threads(), "light": light}
+    where = {"minutes": round(seconds / 60, 1), "date": datetime.date.today().isoformat(), "machine": f"{platform.machine()}, {os.cpu_count()} cores", "commit": _commit(), "torch": torch.__version__, "threads": torch.get_num_threads(), "light": light}
     record = about | judge(claim, done) | where | {"runs": done}
     _write(file, record)
     unfinished.unlink(missing_ok=True)
@@ -135,9 +137,9 @@ def row(claim: Claim, record: dict[str, Any] | None) -> dict[str, Any]:
     """One line of the table of claims; `ours` and `interval` are those of the first part, `parts` has all of them."""
     line = {"id": claim.id, "section": claim.section, "claim": claim.claim, "paper": claim.paper}
     if record is None:
-        return line | {"ours": None, "interval": None, "verdict": "not measured yet", "minutes": None, "seeds": [], "commit": None, "parts": []}
+        return line | {"ours": None, "interval": None, "verdict": "not measured yet", "minutes": None, "seeds": [], "commit": None, "date": None, "machine": None, "parts": []}
     first = record["parts"][0]
-    return line | {"ours": first["mean"], "interval": first["interval"]} | {key: record[key] for key in ("verdict", "minutes", "seeds", "commit", "parts")}
+    return line | {"ours": first["mean"], "interval": first["interval"]} | {key: record.get(key) for key in ("verdict", "minutes", "seeds", "commit", "date", "machine", "parts")}
 
 
 def in_words(line: dict[str, Any]) -> str:
@@ -147,7 +149,8 @@ def in_words(line: dict[str, Any]) -> str:
         low, high = part["interval"]
         told.append(f"    {part['statement']}: {part['mean']:+.3f} [{low:+.3f}, {high:+.3f}], margin {part['margin']:+.3f}: {part['verdict']}")
     if line["minutes"] is not None:
-        told.append(f"  {len(line['seeds'])} seeds, {line['minutes']} minutes, commit {line['commit']}")
+        when = f", {line['date']} on {line['machine']}" if line.get("date") else ""
+        told.append(f"  {len(line['seeds'])} seeds, {line['minutes']} minutes{when}, commit {line['commit']}")
     return "\n".join(told)
 
 

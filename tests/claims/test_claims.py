@@ -84,6 +84,18 @@ def test_the_table_as_json(capsys):
     assert cli.main(["claims", "C99"]) == 2 and "There is no claim 'C99'" in capsys.readouterr().err
 
 
+def test_the_table_in_markdown_and_as_a_picture(tmp_path, capsys):
+    for file in ("board.png", "board.svg"):
+        assert cli.main(["claims", "--markdown", "--figure", str(tmp_path / file)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == len(CLAIMS) + 2 and {line.count("|") for line in lines} == {11} and lines[1].startswith("|---|")
+        assert (tmp_path / file).stat().st_size > 5000
+    drawn = (tmp_path / "board.svg").read_text(encoding="utf-8")
+    assert all(f"<!-- {identity} " in drawn or f"{identity}  " in drawn for identity in ("C1", "C27"))
+    assert cli.main(["claims", "--figure", str(tmp_path / "board.doc")]) == 2 and "end the name in .png" in capsys.readouterr().err
+    assert cli.main(["claims", "--figure", str(tmp_path / "no" / "board.png")]) == 2 and "cannot be written" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=list(CLAIMS))
 def test_every_claim_is_stated_whole(claim):
     full, light = claim.runs(False), claim.runs(True)
