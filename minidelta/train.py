@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from minidelta.errors import CheckpointError, ConfigError, near_misses
+from minidelta.parallel import add_gradients, place
 from minidelta.progress import progress as progress_bar
 
 OPTIMIZERS = {
@@ -151,7 +152,7 @@ def fit(
         schedule: "linear" or "cosine" decay to zero, or "constant".
         clip: largest allowed norm of the whole gradient; None to leave it alone.
         accumulate: batches per update.  Their losses are averaged, which equals one large batch when every
-            batch counts equally many items.
+            batch counts equally many items.  Processes that have joined (parallel.py) share them.
         validate: called without arguments; returns a figure or a dictionary whose first figure counts.
         every: updates between validations; default a tenth of the run.
         patience: stop after so many validations without a new best; the best values are restored at the
@@ -182,6 +183,9 @@ def fit(
     save_every, log_every = save_every or every, log_every or max(1, steps // 100)
     groups = _groups(parameters, lr, weight_decay)
     trained = [p for group in groups for p in group["params"]]
+    rank, world = place()
+    if accumulate % world:
+        raise ConfigError(f"accumulate is {accumulate}, and {world} processes share the batches of an update; give a multiple of {world}.")
     moves = optimizer(groups) if callable(optimizer) else OPTIMIZERS[optimizer](groups, betas, momentum)
     peak = [group["lr"] for group in moves.param_groups]
 
@@ -196,7 +200,7 @@ def fit(
     cuda = [device] if device.type == "cuda" else []
     autocast = torch.autocast("cuda", torch.bfloat16, enabled=amp and bool(cuda))
     running, logged, started, earlier = torch.zeros((), device=device), done, time.perf_counter(), history.seconds
-    bar = progress_bar(total=steps, description=description, unit="step", initial=done) if progress else None
+    bar = progress_bar(total=steps, description=description, unit="step", initial=done) if progress and rank == 0 else None
 
     with torch.random.fork_rng(devices=cuda):
         for step in range(steps if history.stopped_early else done, steps):
@@ -204,7 +208,7 @@ def fit(
             for group, top in zip(moves.param_groups, peak):
                 group["lr"] = top * factor
             moves.zero_grad(set_to_none=True)
-            for number in range(step * accumulate, (step + 1) * accumulate):
+            for number in range(step * accumulate + rank, (step + 1) * accumulate, world):
                 torch.manual_seed(seed * 1_000_003 + number)
                 with autocast:
                     value = loss(batch_at(number)) / accumulate
@@ -212,6 +216,8 @@ def fit(
                     raise ConfigError("The loss does not depend on any trained parameter. Unfreeze what should train, or pass the parameters that the loss uses.")
                 value.backward()
                 running += value.detach()
+            if world > 1:
+                add_gradients(trained)
             if clip is not None:
                 nn.utils.clip_grad_norm_(trained, clip)
             moves.step()
@@ -222,6 +228,8 @@ def fit(
             validating = validate is not None and (done % every == 0 or done == steps)
             saving = state_file is not None and (done % save_every == 0 or done == steps)
             if done % log_every == 0 or done == steps or validating or saving:
+                if world > 1:
+                    torch.distributed.all_reduce(running)
                 mean = running.item() / (done - logged)
                 if not math.isfinite(mean):
                     raise ConfigError(f"The loss became {mean} between steps {logged + 1} and {done}. Lower the learning rate (peak {max(peak):g}), lengthen the warm-up ({warmup:g} of the run), or set clip (now {clip}).")
@@ -239,7 +247,7 @@ def fit(
                     best.see(next(iter(figures.values())), done, trained)
                     history.best_step, history.stopped_early = best.step, best.misses >= patience
             history.seconds = earlier + time.perf_counter() - started
-            if saving or (state_file and history.stopped_early):
+            if rank == 0 and (saving or (state_file and history.stopped_early)):
                 _save_state(state_file, settings, trained, moves, best, history, done)
             if bar is not None:
                 bar.update()

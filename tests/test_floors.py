@@ -18,7 +18,7 @@ FLOORS = [
     {"hub"},
     {"world"},
     {"data"},
-    {"train", "evaluate", "learner", "pretrain", "costs", "plots"},
+    {"parallel", "train", "evaluate", "learner", "pretrain", "costs", "plots"},
     {"finetune", "prompt", "delta"},
     {"cli", "doctor", "listing", "plan", "run", "claims", "grading"},
     {"__init__", "__main__"},
