@@ -130,7 +130,7 @@ class FISH(LinearDelta):
                 p.requires_grad_(False)
         flat = torch.cat([total.flatten() for total in fisher]).cpu()
         if not flat.any():
-            raise DeltaError("FISH found no gradient at all. Give batches whose loss depends on this model.")
+            raise DeltaError("FISH found no gradient at all. Give batches whose loss depends on this model; the weights of an int8 backbone have none.")
         best = torch.zeros(len(flat), dtype=torch.bool)
         best[flat.topk(max(1, round(self.density * len(flat)))).indices] = True
         pieces = best.split([p.numel() for p in weights.values()])
