@@ -12,7 +12,7 @@ from random import Random
 from minidelta.data.example import Example
 from minidelta.data.tasks import Task
 from minidelta.errors import TaskError, near_misses
-from minidelta.world.lists import CATEGORIES, DESCRIPTIONS, FEW_LABELS, HELD_KINDS, HELD_LABELS, LABELS, SENTENCES, categories, functions, is_held
+from minidelta.world.lists import CATEGORIES, DESCRIPTIONS, FEW_LABELS, HELD_KINDS, HELD_LABELS, LABELS, SENTENCES, categories, functions, is_held, sentence_kinds
 
 THINGS = {
     "words": [kind for kind, words in categories().items() if len(words) >= 24],  # enough for 32 examples without saying any twice
@@ -43,7 +43,7 @@ def new_task(seed: int = 0, things: str = "words", labels: str = "few", number: 
         if what not in known:
             raise TaskError(f"There is no {what!r} to make a task of. {near_misses(str(what), known)}")
     rng = Random(f"{seed} {things} {labels}")
-    names = _sentence_names(rng, number) if things == "sentences" else rng.sample(THINGS[things], number)
+    names = sentence_kinds(rng, number) if things == "sentences" else rng.sample(THINGS[things], number)
     drawn = tuple(rng.sample(LABEL_SETS[labels], number))
     train, test = [], []
     for name, label in zip(names, drawn):
@@ -52,12 +52,6 @@ def new_task(seed: int = 0, things: str = "words", labels: str = "few", number: 
         test += [Example(text, label=label) for text in asked]
     rng.shuffle(train)
     return Task(f"new-{things}", "classification", drawn, "accuracy", train, [], rng.sample(test, min(QUESTIONS, len(test))), description="Only the examples tell which label is whose.")
-
-
-def _sentence_names(rng: Random, number: int) -> list[str]:
-    """Types of questions, or topics of news: not one of each, which their form alone would tell apart."""
-    types = [name for name in SENTENCES if name in ("person", "place", "number", "time", "reason", "definition")]
-    return rng.sample(types if rng.random() < 0.5 else [name for name in SENTENCES if name not in types], number)
 
 
 def _things(name: str, things: str, rng: Random) -> tuple[list[str], list[str]]:

@@ -118,9 +118,10 @@ def in_context(
     if isinstance(shown, int):
         if how not in CHOICES:
             raise PromptError(f"Demonstrations are not chosen by {how!r}. {near_misses(how, CHOICES)}")
-        nearest = shown if how == "nearest" and shown else None
-        drawn = ("random", min(max(POOL, shown), len(task.train))) if nearest else (how if how in CHOICES[:2] else "random", shown)
-        shown = choose(task.train, drawn[1], drawn[0], learner.seed)
+        if how == "nearest":
+            nearest, shown = shown, choose(task.train, min(max(POOL, shown), len(task.train)) if shown else 0, "random", learner.seed)
+        else:
+            shown = choose(task.train, shown, how, learner.seed)
     pool = [Example(**one) if isinstance(one, dict) else one for one in shown]
     learner.context.shown = Nearest(learner, pool, nearest) if nearest else pool
     return learner

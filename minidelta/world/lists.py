@@ -170,13 +170,18 @@ def news_about(topic: str) -> Callable[[Random], str]:
 SENTENCES = {kind: question_about(kind) for kind in forms.QUESTIONS} | {topic: news_about(topic) for topic in ("politics", "business", "sport", "science", "culture", "health")}
 
 
+def sentence_kinds(rng: Random, number: int) -> list[str]:
+    """Types of questions, or topics of news: not both, which their form alone would tell apart."""
+    return rng.sample(list(forms.QUESTIONS) if rng.random() < 0.5 else [name for name in SENTENCES if name not in forms.QUESTIONS], number)
+
+
 def drawn_list(rng: Random) -> Document:
     """Things of two to four categories, each with the label that its category has in this document."""
     number = rng.choices((2, 3, 4), (7, 2, 1))[0]
     labels = rng.sample(FEW_LABELS if rng.random() < 0.5 else LABELS, number)
     few = rng.random() < FEW_WORDS
     if rng.random() < 0.2:
-        names = rng.sample(list(forms.QUESTIONS) if rng.random() < 0.5 else [name for name in SENTENCES if name not in forms.QUESTIONS], number)
+        names = sentence_kinds(rng, number)
         makers = [SENTENCES[name] for name in names]
         count = rng.choice((4, 8, 12))
     else:
