@@ -32,7 +32,9 @@ history = fit(learner.loss, lambda number: learner.collate(task.train[4 * number
 if world > 1:
     for p in parameters:
         p.grad = torch.ones_like(p)
-    print("bytes", add_gradients(parameters), sum(p.numel() for p in parameters), len(parameters), flush=True)
+    sent = add_gradients(parameters)
+    if rank == 0:
+        print("bytes", sent, sum(p.numel() for p in parameters), len(parameters), flush=True)
 if rank == 0:
     delta.save(sys.argv[1] + "/delta")
     print("losses", history.losses, flush=True)
