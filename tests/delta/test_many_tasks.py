@@ -18,6 +18,7 @@ from minidelta.delta.table import SERVING, example
 from minidelta.errors import CheckpointError, DeltaError
 from minidelta.hub import load_model, save_pretrained
 from minidelta.model import Cache
+from minidelta.model.layers import Linear
 from tests.delta.oracle import KINDS, batch, equal, noise, pair
 from tests.delta.test_contract import MERGES, NEW_VECTORS, everywhere, once
 from tests.delta.tiny import SHAPES, inputs, tiny
@@ -464,6 +465,48 @@ def test_deltas_above_an_int8_backbone(method, shape):
             with pytest.raises(DeltaError, match="is int8 here, and cannot take up a change"):
                 delta.merge()
     assert torch.equal(model(**inputs(shape)), plain)
+
+
+def test_a_dynamic_int8_linear_by_hand():
+    """x = (1.27, -0.506), q = (127, -50), s = 0.02: r = 0.01, p = (127, -51), and 127 * 127 + 50 * 51 = 18,679 steps of 0.0002."""
+    linear = Linear(2, 2)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[2.54, -1.01], [0.0, 0.0]]))
+        linear.bias.copy_(torch.tensor([0.0, 0.5]))
+        out = Int8Linear(linear, dynamic=True)(torch.tensor([[1.27, -0.506], [0.0, 0.0]]))
+    torch.testing.assert_close(out, torch.tensor([[18679 * 0.0002, 0.5], [0.0, 0.5]]))
+
+
+@shapes
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_a_dynamic_int8_backbone_is_near_the_one_with_int8_weights(shape, dtype):
+    model, weights_only, texts = tiny(shape).to(dtype), quantize(tiny(shape).to(dtype)), inputs(shape)
+    plain = model(**texts)
+    quantize(model, dynamic=True)
+    assert weight_bytes(model) == weight_bytes(weights_only)
+    got, near = model(**texts), weights_only(**texts)
+    assert got.dtype == dtype and not torch.equal(got, near) and (got - plain).abs().max() < 0.15 * plain.std()
+    assert torch.equal(model(**texts), got)
+
+
+@torch.no_grad()
+def test_every_token_has_a_ruler_of_its_own():
+    """A token's row comes out to the bit the same beside a token a thousand times as large, or alone."""
+    linear = Int8Linear(Linear(16, 8), dynamic=True)
+    x = torch.randn(3, 16) * torch.tensor([[1.0], [1000.0], [0.001]])
+    assert torch.equal(linear(x), torch.cat([linear(row[None]) for row in x]))
+    assert linear(x[:0]).shape == (0, 8) and linear(x[None]).shape == (1, 3, 8)
+
+
+def test_a_dynamic_int8_backbone_answers_and_does_not_train():
+    model, texts = quantize(tiny("encoder"), dynamic=True), inputs("encoder")
+    with LoRA().attach(model) as delta:
+        noise(delta.parameters(), size=0.1)
+        with torch.no_grad():
+            assert model(**texts).isfinite().all()
+        with pytest.raises(DeltaError, match="passes no gradient on. Train on the floats"):
+            model(**texts)
 
 
 def test_an_int8_backbone_and_files(tmp_path):
