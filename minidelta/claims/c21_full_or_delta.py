@@ -38,7 +38,7 @@ from minidelta.model import Transformer, bert_config
 DELTAS = ("lora", "houlsby")
 ARMS = ("full", *DELTAS)
 SHAPES = ("bert-micro", "t5-micro", "BERT base")
-SIZES = ("bert-nano", "bert-micro", "bert-mini", "BERT base")
+SIZES = ("bert-nano", "bert-micro", "bert-mini")
 MODEL, TASKS = "bert-micro", ("topic", "question-type", "relation", "sentiment")
 BASES = {"full": RATES["encoder"]["full"][0]} | {name: METHODS[name].learning_rate for name in DELTAS}
 STEPS, BATCH = 300, 16
@@ -49,7 +49,8 @@ TURNS = 30  # switches that are timed
 def runs(light: bool) -> list[Run]:
     """Every arm x (shape for memory, size for storage and switching, task for the score) x seed; light: one of each, one rate, few steps, two seeds."""
     shapes, sizes, tasks, tries, steps, seeds = (SHAPES[:1], SIZES[:1], TASKS[:1], 1, 100, 2) if light else (SHAPES, SIZES, TASKS, 2, STEPS, 5)
-    costs = [{"memory": shape, "arm": arm} for shape in shapes for arm in ARMS] + [{what: size, "arm": arm} for what in ("storage", "switch") for size in sizes for arm in ARMS]
+    places = {"memory": shapes, "storage": sizes, "switch": sizes if light else (*sizes, "BERT base")}
+    costs = [{what: place, "arm": arm} for what in places for place in places[what] for arm in ARMS]
     scores = [{"task": task, "arm": arm, "rates": [BASES[arm] / 2, BASES[arm] * 2][:tries], "steps": steps} for task in tasks for arm in ARMS]
     return [run | {"seed": seed} for seed in range(seeds) for run in costs + scores]
 
@@ -73,14 +74,10 @@ def _learner(task: Task, seed: int) -> Learner:
     return learner_for(load_model(MODEL), load_tokenizer(MODEL), task, seed=seed)
 
 
-def _model(size: str, seed: int = 0) -> Transformer:
-    return (Transformer(bert_config(**BASE), seed=seed) if size == "BERT base" else load_model(size)).eval()
-
-
 @cache
 def stored(size: str, arm: str) -> int:
     """Bytes on the disk for one task."""
-    model = _model(size)
+    model = load_model(size)
     with tempfile.TemporaryDirectory() as folder:
         if arm == "full":
             model.save_pretrained(folder)
@@ -93,7 +90,7 @@ def stored(size: str, arm: str) -> int:
 @torch.no_grad()
 def switching(size: str, seed: int) -> dict[str, float]:
     """Milliseconds of a switch, a median for each arm."""
-    model = _model(size, seed)
+    model = (Transformer(bert_config(**BASE), seed=seed) if size == "BERT base" else load_model(size)).eval()
     values = [{name: value.clone() for name, value in model.state_dict().items()} for _ in range(2)]
     deltas = {name: [METHODS[name]() for _ in range(2)] for name in DELTAS}
     for delta in sum(deltas.values(), []):
