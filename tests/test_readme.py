@@ -42,7 +42,7 @@ def test_two_commands_on_the_first_screen():
 
 
 def test_every_command_that_is_named_exists():
-    known = next(action.choices for action in cli._parser()._actions if action.choices)
+    known = next(action.choices for action in cli.parser()._actions if action.choices)
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     named = set(re.findall(r"minidelta ([a-z]+)\b", " ; ".join(re.findall(r"`([^`\n]+)`", prose) + blocks("bash"))))
     assert named and named <= set(known), named - set(known)

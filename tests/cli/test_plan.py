@@ -62,7 +62,7 @@ def test_a_mistake_is_one_line(words, message, capsys, tmp_path, monkeypatch):
 
 
 def test_the_help_names_models_and_methods_that_exist():
-    methods = re.findall(r"--method (\S+)", cli.EXAMPLES["plan"])
+    methods = re.findall(r"--method (\S+)", cli.plan.EXAMPLES)
     assert methods and {name for words in methods for name in words.split(",")} <= {"full", "head", *METHODS}
-    named = cli.EXAMPLES["plan"].split("Nothing is loaded")[1]
+    named = cli.plan.EXAMPLES.split("Nothing is loaded")[1]
     assert all(f" {name}," in named.replace("\n", " ") or f" {name} " in named for name in PUBLISHED)

@@ -37,7 +37,7 @@ def test_the_command_starts_fast_and_without_torch():
 def test_version_and_help():
     assert call("--version").stdout.strip() == f"minidelta {__version__}"
     for command in ("doctor", "lab", "list", "run", "predict", "pretrain", "plan", "claims", "grade", "release"):
-        assert "example" in cli.EXAMPLES[command]
+        assert "example" in cli.COMMANDS[command].EXAMPLES
 
 
 @pytest.mark.parametrize("command", ["doctor", "lab", "list", "run", "predict", "pretrain", "plan", "claims", "grade", "release"])
@@ -74,7 +74,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, message, capsys, tmp_path,
     assert message in mistake(capsys, *words)
 
 
-@pytest.mark.parametrize("what", cli.LISTS)
+@pytest.mark.parametrize("what", cli.lists.LISTS)
 def test_lists_in_words_and_in_json(what, capsys):
     assert cli.main(["list", what]) == 0
     words = capsys.readouterr().out
