@@ -3,7 +3,7 @@
     P_i = MLP([LSTM_forward(P'_1 ... P'_i) : LSTM_backward(P'_i ... P'_P)])        P' [P,D] trains, and so does the network
 
 Changes: the input grows by P vectors.  Frozen: all of the backbone.  Difference: the paper also puts soft vectors between the
-words of a template; here they stand before the text.  Its later form without the network, at every layer, is `PTuningV2`.
+words of a template; here they stand before the text.  Its later form at every layer, where the network is optional, is `PTuningV2`.
 """
 
 from collections.abc import Sequence

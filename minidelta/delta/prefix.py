@@ -2,7 +2,7 @@
 
     Li and Liang 2021, section 4     head = softmax(q [P_k; K]^T / sqrt(d)) [P_v; V]
     there, section 4.3               [P_k; P_v] = MLP(P')        P' [P,D] and the MLP train; afterwards only P_k, P_v are kept
-    Liu et al. 2022, P-tuning v2     P_k and P_v [P,HK] train directly
+    Liu et al. 2022, P-tuning v2     P_k and P_v [P,HK] train directly        (with them the MLP is an option)
 
 Changes: each query may look at P more places.  Frozen: all of the backbone.  The model does not start unchanged.  In an
 encoder-decoder self-attention and cross-attention both get prefixes, as in Li and Liang's BART.
