@@ -244,6 +244,9 @@ def answer(found: Found, task: KeyTask, server: Server) -> Answers:
 
 
 def _source(function: Callable | None) -> str | None:
+    """A function's source, which stands by itself.  Raises: ConfigError for a lambda, whose source is the whole line around it."""
+    if function is not None and function.__name__ == "<lambda>":
+        raise ConfigError(f"line {function.__code__.co_firstlineno} of {function.__code__.co_filename} gives a test a lambda to use or to judge by; write a function with a name, whose source can be sent along")
     return None if function is None else textwrap.dedent(inspect.getsource(function))
 
 

@@ -62,8 +62,8 @@ class Test:
     points: whole points.
     inputs: from a `Draw` to the keyword arguments of the learner's function (tensors, numbers, strings, lists, dictionaries).
     use: `use(answer, **inputs)` for what is more than one call: builds the learner's class, trains two steps, ...; default
-        `answer(**inputs)`.  It returns plain values (never a verdict), and its source alone is sent along: no closures,
-        no globals but `torch`.
+        `answer(**inputs)`.  It returns plain values (never a verdict), and its source alone is sent along: a function with
+        a name (a lambda's source is its whole line), no closures, no globals but `torch`.
     judge: for answers that are not unique: `judge(value, expected, **inputs)` returns None or what is wrong.  Its source
         stands by itself as well.
     hidden: runs only when the notebook is graded, not in `check`.
@@ -107,7 +107,7 @@ class Task:
 
     name: of the function or class that the learner writes; unique in the whole course.
     tests: in the order in which they are shown.
-    wrong: wrong answers, the likeliest first.
+    wrong: wrong answers, the likeliest first: where two agree with an answer in as many tests, the first one's message is said.
     forbidden: names of torch that would be the whole answer, such as torch.nn.functional.scaled_dot_product_attention.
     seconds: for all tests together, wall clock.
     """

@@ -6,8 +6,9 @@ import re
 import nbformat
 import pytest
 
+from minidelta.errors import ConfigError
 from minidelta.grading.grade import grade, judge
-from minidelta.grading.key import PUBLIC, ROOT, exercises, load, solution, spec
+from minidelta.grading.key import PUBLIC, ROOT, _source, exercises, load, solution, spec
 from minidelta.grading.notebook import BEGIN, END, TEACHER, Found, read
 from minidelta.grading.release import drift
 
@@ -102,6 +103,12 @@ def test_the_public_key_holds_no_hidden_test(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_course_notebook_leads_to_its_exercises(name):
     assert f"(../exercises/{name}.ipynb)" in (ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+
+
+def test_a_lambda_is_no_way_to_use_an_answer():
+    """Its source would be the line of the spec around it, and the solution would be blamed."""
+    with pytest.raises(ConfigError, match="write a function with a name"):
+        _source(lambda answer: answer(1))
 
 
 def test_the_table_for_teachers_is_up_to_date():
