@@ -79,27 +79,27 @@ def of_parameters(LeanLinear, x, weight, bias, grad):
 
 def a_frozen_weight(LeanLinear, x, weight, bias, grad):
     x, kept = x.clone().requires_grad_(), []
-    with torch.autograd.graph.saved_tensors_hooks(lambda item: kept.append(list(item.shape)) or item, lambda item: item):
+    with torch.autograd.graph.saved_tensors_hooks(lambda item: kept.append(item.numel()) or item, lambda item: item):
         y = LeanLinear.apply(x, weight, bias)
-    kept += [list(item.shape) for item in vars(y.grad_fn).values() if isinstance(item, torch.Tensor)]
+    kept += [item.numel() for item in vars(y.grad_fn).values() if isinstance(item, torch.Tensor)]
     y.backward(grad)
     return {"kept": sorted(kept), "of x": x.grad}
 
 
 def the_lowest_layer(LeanLinear, x, weight, bias, grad):
     weight, bias, kept = weight.clone().requires_grad_(), bias.clone().requires_grad_(), []
-    with torch.autograd.graph.saved_tensors_hooks(lambda item: kept.append(list(item.shape)) or item, lambda item: item):
+    with torch.autograd.graph.saved_tensors_hooks(lambda item: kept.append(item.numel()) or item, lambda item: item):
         y = LeanLinear.apply(x, weight, bias)
-    kept += [list(item.shape) for item in vars(y.grad_fn).values() if isinstance(item, torch.Tensor)]
+    kept += [item.numel() for item in vars(y.grad_fn).values() if isinstance(item, torch.Tensor)]
     y.backward(grad)
     return {"kept": sorted(kept), "of the weight": weight.grad, "of the bias": bias.grad}
 
 
 def the_bias_alone(LeanLinear, x, weight, bias, grad):
     bias, kept = bias.clone().requires_grad_(), []
-    with torch.autograd.graph.saved_tensors_hooks(lambda item: kept.append(list(item.shape)) or item, lambda item: item):
+    with torch.autograd.graph.saved_tensors_hooks(lambda item: kept.append(item.numel()) or item, lambda item: item):
         y = LeanLinear.apply(x, weight, bias)
-    kept += [list(item.shape) for item in vars(y.grad_fn).values() if isinstance(item, torch.Tensor)]
+    kept += [item.numel() for item in vars(y.grad_fn).values() if isinstance(item, torch.Tensor)]
     y.backward(grad)
     return {"kept": sorted(kept), "of the bias": bias.grad}
 

@@ -235,7 +235,7 @@ UPDATE = Task(
         Test("unequal batches", 1, processes(3, 5), use=its_gradients, hint="an example counts the same wherever it was read"),
         Test("a gradient that one lacks", 1, processes(2, 6, 4, lacks=((1, "B"),)), use=its_gradients, hint="its examples have a gradient of zero there"),
         Test("a gradient that all lack", 1, processes(4, 4, 4, lacks=NOBODY), use=its_gradients, hint="None is not zero"),
-        Test("what is sent", 1, processes(2, 2, 2, lacks=NOBODY), use=its_bytes, hint="2 (W - 1) / W times the message, and what nobody has is not in it"),
+        Test("what is sent", 1, processes(2, 2, 2, lacks=NOBODY), use=its_bytes, hint="2 (n - 1) / n times the message, and what nobody has is not in it"),
         Test("four processes", 1, processes(1, 7, 2, 6, lacks=((0, "A"), (2, "A"), (3, "head"))), hidden=True),
     ),
     wrong=(
@@ -245,7 +245,7 @@ UPDATE = Task(
         Wrong("what no process has became a gradient of zeros: an optimizer with decay or moments would move it", ("a gradient that all lack",), {"sum(parts) if parts else None": "sum(parts) if parts else torch.zeros(5)"}),
         Wrong("a parameter that one process lacks was dropped for all", ("a gradient that one lacks", "four processes"), {"sum(parts) if parts else None": "sum(parts) if len(parts) == len(counts) else None"}),
         Wrong("the examples were not divided by: this is the gradient of the sum of the losses, and asked is that of their mean", ("unequal batches", "a gradient that one lacks", "a gradient that all lack", "four processes"), {"count / sum(counts) * own": "count * own"}),
-        Wrong("this is the whole message sent to each of the others: in a ring it is cut into W pieces, which go round twice", ("what is sent", "four processes"), {"2 * (len(counts) - 1) / len(counts) * 4": "(len(counts) - 1.0) * 4"}),
+        Wrong("this is the whole message sent to each of the others: in a ring it is cut into n pieces, which go round twice", ("what is sent", "four processes"), {"2 * (len(counts) - 1) / len(counts) * 4": "(len(counts) - 1.0) * 4"}),
         Wrong("the pieces go round once; an all-reduce goes round twice, once to add and once to hand out the sums", ("what is sent", "four processes"), {"2 * (len(counts) - 1) / len(counts) * 4": "(len(counts) - 1) / len(counts) * 4"}),
         Wrong("these are numbers and not bytes: float32 takes 4 for each", ("what is sent", "four processes"), {" / len(counts) * 4 * numbers": " / len(counts) * numbers"}),
         Wrong("the gradients of a process were changed in place: it may still need them", ("unequal batches", "a gradient that one lacks", "a gradient that all lack", "what is sent", "four processes"), {"count / sum(counts) * own[name]": "own[name].mul_(count / sum(counts))"}),
