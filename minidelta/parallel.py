@@ -9,10 +9,11 @@ the processes send each other is the gradient of what trains, 4 bytes a number: 
 1.6 MB for full tuning.  The result is that of one process with the same `accumulate`: to the bit for two processes that take one batch
 each, up to the order of the sum for more.
 
-On GPUs each process takes one of its own.  A backbone that does not fit on one has to be cut up besides, for which PyTorch has
+Each process takes a GPU of its own where there are as many, and else all compute on the CPU.  A backbone that does not fit on one has to be cut up besides, for which PyTorch has
 `torch.distributed.fsdp.fully_shard`; it reduces gradients by itself, so then do not call `join`, but start it in the script (not tried here).
 """
 
+import atexit
 import os
 from collections.abc import Sequence
 
@@ -30,12 +31,22 @@ def join() -> tuple[int, int]:
     (0, 1)
     """
     if "RANK" in os.environ and not dist.is_initialized():
-        if torch.cuda.is_available():
-            local = int(os.environ["LOCAL_RANK"])
+        local, here = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        gpus = torch.cuda.device_count() >= here
+        if gpus:
             torch.cuda.set_device(local)
-            os.environ["MINIDELTA_DEVICE"] = f"cuda:{local}"
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        os.environ["MINIDELTA_DEVICE"] = f"cuda:{local}" if gpus else "cpu"
+        from torch import _dynamo  # noqa: F401  the first optimizer would import it: after gloo's threads have begun, that ends in an abort at exit
+
+        dist.init_process_group("nccl" if gpus else "gloo")
+        atexit.register(leave)
     return place()
+
+
+def leave() -> None:
+    """Part from the others; `join` sees to it that this happens before the process ends."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def place() -> tuple[int, int]:
