@@ -8,8 +8,7 @@ default over twice as much.)  The settings of a delta are its defaults, so that 
 
 Compared are the test score at the end, and the steps until a fixed validation score is reached, at the first of two looks in a row; a run
 that never reaches it counts as one look after its end, which flatters the small models.  The three models were not pre-trained
-alike: the larger ones saw more tokens (bert-nano 8, micro 27, mini 18 million), as larger models do, and that is part of what
-is compared.
+alike: bert-nano and micro read 26 million tokens, mini 18, so the largest one has read least.
 """
 
 import math
