@@ -20,6 +20,7 @@ from minidelta.delta import store
 from minidelta.delta.audit import Audit, audit
 from minidelta.delta.targets import find_sites
 from minidelta.errors import DeltaError
+from minidelta.model.site import site_at
 
 
 class Delta(nn.Module):
@@ -104,22 +105,23 @@ class Delta(nn.Module):
             store.check_backbone(model, self.backbone)
         if self.parts and model.config != self.config:
             raise DeltaError(f"This {type(self).__name__} was built for a model of another shape. Build a new one for this model.")
-        sites, paths = model.sites(), self.paths or self.places(model)
-        parts = self.parts_by_path() or {path: self.build(path, model) for path in paths}
+        parts = self.parts_by_path() or {path: self.build(path, model) for path in self.places(model)}
         if self.loaded is not None:
             store.fill(parts, self.loaded(model) if callable(self.loaded) else self.loaded)
             self.loaded = None
         if not getattr(model, "deltas", None):
             model.deltas = []  # a plain list: nothing of it enters the model's parameters or its state
-            model.trained_before = {name for name, p in model.named_parameters() if p.requires_grad}
-            model.requires_grad_(False)
+            trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+            model.trained_before = set(trained)
+            for p in trained.values():
+                p.requires_grad_(False)
         taken = {delta.key for delta in model.deltas}
         self.key = next(key for key in chain([self.name], (f"{self.name}_{n}" for n in count(2))) if key not in taken)
         precision = torch.promote_types(model.dtype, torch.float32)  # Adam fails in float16
         for path, part in parts.items():
             object.__setattr__(part, "host", model.get_submodule(path))  # a neighbour, too
             self.parts[_key(path)] = part.to(model.device, precision).train(model.training)
-            sites[path].parts[self.key] = part
+            site_at(model, path).parts[self.key] = part
         model.deltas.append(self)
         self.config, self.seen = model.config, weakref.ref(model)
         object.__setattr__(self, "model", model)
@@ -133,9 +135,8 @@ class Delta(nn.Module):
         model = self._attached("detach")
         if self.originals:
             self.unmerge()
-        sites = model.sites()
         for path in self.paths:
-            del sites[path].parts[self.key]
+            del site_at(model, path).parts[self.key]
         model.deltas.remove(self)
         if not model.deltas:
             for name, p in model.named_parameters():
@@ -163,7 +164,7 @@ class Delta(nn.Module):
         model = self._attached("merge")
         if self.originals:
             raise DeltaError("This delta is merged already; a second merge would add it twice. Use unmerge() first.")
-        sites, weights = model.sites(), dict(model.named_parameters())
+        weights = dict(model.named_parameters())
         changes = [item for path, part in self.parts_by_path().items() for item in self.updates(path, part).items()]
         if absent := [name for name, _ in changes if name not in weights]:
             raise DeltaError(f"{absent[0]} is int8 here, and cannot take up a change. Merge into the model as it was before, save it, and quantize that.")
@@ -171,7 +172,7 @@ class Delta(nn.Module):
             self.originals[name] = weights[name].detach().clone()  # subtracting again would not give the same bits
             weights[name].copy_(weights[name].double() + update.double())  # rounded once
         for path in self.paths:
-            del sites[path].parts[self.key]
+            del site_at(model, path).parts[self.key]
         model.deltas.append(model.deltas.pop(model.deltas.index(self)))  # merged last, so unmerged first
         return self
 
@@ -184,11 +185,11 @@ class Delta(nn.Module):
         for later in model.deltas[model.deltas.index(self) + 1 :]:
             if later.originals.keys() & self.originals.keys():
                 raise DeltaError(f"{later.key!r} was merged into the same weights after {self.key!r}. Unmerge {later.key!r} first.")
-        sites, weights = model.sites(), dict(model.named_parameters())
+        weights = dict(model.named_parameters())
         for name, original in self.originals.items():
             weights[name].copy_(original)
         for path, part in self.parts_by_path().items():
-            sites[path].parts[self.key] = part.to(model.device).train(model.training)  # it missed what the model went through
+            site_at(model, path).parts[self.key] = part.to(model.device).train(model.training)  # it missed what the model went through
         self.originals = {}
         return self
 

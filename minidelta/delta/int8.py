@@ -59,7 +59,7 @@ class Int8Linear(Linear):
         r = tokens.abs().amax(1, keepdim=True) / 127  # [N,1]
         p = (tokens / r.clamp(min=torch.finfo(r.dtype).tiny)).round().to(torch.int8)
         out = torch._int_mm(p, self.q.t()).mul(r).mul_(self.scale.t())  # [N,d_out]; PyTorch's own product of int8 has no other name yet
-        return (out if self.bias is None else out + self.bias).to(x.dtype).view(*x.shape[:-1], -1)
+        return (out if self.bias is None else out + self.bias).to(x.dtype).view(*x.shape[:-1], self.out_features)
 
 
 @torch.no_grad()

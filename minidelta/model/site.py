@@ -40,3 +40,15 @@ def sites(model: nn.Module) -> dict[str, Site]:
     """
     named = ((path, module) for path, module in model.named_modules() if isinstance(module, Site))
     return {path.removesuffix(".site"): site for path, site in named if ".parts." not in path}
+
+
+def site_at(model: nn.Module, path: str) -> Site:
+    """The site of one path, without a walk through the whole model.  Raises: AttributeError for a path that leads nowhere.
+
+    >>> from minidelta.model.layers import Linear
+    >>> model = nn.Sequential(Linear(4, 4))
+    >>> site_at(model, "0") is sites(model)["0"]
+    True
+    """
+    module = model.get_submodule(path)
+    return module if isinstance(module, Site) else module.site
