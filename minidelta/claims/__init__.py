@@ -1,7 +1,7 @@
 """The experiments behind what the course says: one file each, its parts and margins stated before the first run.
 
     claim.py              parts, runs, records, verdicts
-    tuning.py             the same number of learning rates for every arm
+    tuning.py             the same number of learning rates for every arm; curves, and the steps to a goal
     c01_pretraining.py    C1: pre-training helps, most with little data
     c02_entity_pairs.py   C2: the six representations of an entity pair
     c03_text_to_text.py   C3: one text-to-text model for every task

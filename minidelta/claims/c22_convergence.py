@@ -21,13 +21,11 @@ import torch
 from minidelta.claims.c17_prompt_space import Variant, asked
 from minidelta.claims.c24_transfer import small_task
 from minidelta.claims.claim import Claim, Part, Run
+from minidelta.claims.tuning import followed, steps_to
 from minidelta.data import Task
 from minidelta.delta import HoulsbyAdapter, LoRA, PromptTuning, PTuningV2
-from minidelta.evaluate import evaluate
-from minidelta.finetune.training import Batches, parameter_groups
 from minidelta.prompt import PromptLearner
 from minidelta.prompt.builtin import LABEL_WORDS
-from minidelta.train import fit
 from minidelta.world.lexicon import ASPECTS
 
 TASKS = {"question-type": Variant("question-type", tuple(LABEL_WORDS["question-type"])), "review": Variant("review", tuple(ASPECTS))}  # what a question asks for, what a review is about
@@ -51,7 +49,7 @@ def do(run: Run) -> dict[str, Any]:
         curve, score = train(run["arm"], asked(variant, task), task, lr, run["seed"], run["steps"])
         tries.append({"lr": lr, "curve": [round(figure, 3) for figure in curve], "score": round(score, 4)})
     best = max(tries, key=lambda one: statistics.mean(one["curve"]))  # of equals the first: the smallest rate
-    return best | {"took": steps_to(best["curve"], GOALS[run["task"]]), "means": [round(statistics.mean(one["curve"]), 3) for one in tries]}
+    return best | {"took": steps_to(best["curve"], GOALS[run["task"]], EVERY, hold=2), "means": [round(statistics.mean(one["curve"]), 3) for one in tries]}
 
 
 def train(arm: str, learner: PromptLearner, task: Task, lr: float, seed: int, steps: int) -> tuple[list[float], float]:
@@ -61,22 +59,7 @@ def train(arm: str, learner: PromptLearner, task: Task, lr: float, seed: int, st
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             delta = ARMS[arm]().attach(learner.model)
-    learner.make_room(getattr(delta, "prompt_length", 0))
-    batches = Batches(learner, learner.encode(task.train), BATCH, seed)
-    groups = parameter_groups(learner, "full" if delta is None else delta.name, delta, lr)
-    learner.train()
-    history = fit(learner.loss, batches, groups, steps=steps, lr=lr, seed=seed, progress=False, validate=lambda: evaluate(learner, task.validation, task.metric), every=EVERY)
-    learner.rest()
-    return [figures["score"] for _, figures in history.validations], evaluate(learner, task.test, task.metric)
-
-
-def steps_to(curve: list[float], goal: float, every: int = EVERY) -> int:
-    """The first look of two in a row at which the goal is reached, in steps; one look after the end if there is none.
-
-    >>> steps_to([0.2, 0.7, 0.3, 0.7, 0.9], 0.7), steps_to([0.2, 0.3], 0.7)
-    (40, 30)
-    """
-    return every * next((look for look in range(1, len(curve)) if min(curve[look - 1 : look + 1]) >= goal), len(curve) + 1)
+    return followed(learner, task, "full" if delta is None else delta.name, delta, lr, seed, steps=steps, batch_size=BATCH, every=EVERY)
 
 
 def sooner(runs: list[Run], first: str, second: str) -> float:

@@ -13,19 +13,18 @@ alike: bert-nano and micro read 26 million tokens, mini 18, so the largest one h
 
 import math
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from minidelta.claims.c22_convergence import steps_to
 from minidelta.claims.claim import Claim, Part, Run
+from minidelta.claims.tuning import followed, steps_to
 from minidelta.data import Task, load_task
 from minidelta.delta import METHODS
-from minidelta.evaluate import evaluate
-from minidelta.finetune.training import FOUND_AT, Batches, parameter_groups, scaled
+from minidelta.finetune.training import FOUND_AT, scaled
 from minidelta.hub import load_model, load_tokenizer
 from minidelta.prompt import prompt_learner
-from minidelta.train import fit
 
 SIZES = ("bert-nano", "bert-micro", "bert-mini")
 GOALS = {"question-type": 0.4, "relation": 0.3}  # task -> the fixed score, on validation
@@ -43,11 +42,12 @@ def runs(light: bool) -> list[Run]:
 def do(run: Run) -> dict[str, Any]:
     """Train with each rate; the curve, the steps to the goal and the test score of the one that validation chooses."""
     task, tries = load_task(run["task"], seed=run["seed"]), []
+    task = replace(task, train=task.train[: STEPS * BATCH], validation=task.validation[:VALIDATION], test=task.test[:TEST])
     for factor in run["factors"]:
         curve, score = train(run["model"], run["delta"], task, factor, run["seed"])
         tries.append({"factor": factor, "curve": [round(figure, 3) for figure in curve], "score": round(score, 4)})
     best = max(tries, key=lambda one: statistics.mean(one["curve"]))  # of equals the first: the smaller rate
-    return best | {"took": steps_to(best["curve"], GOALS[run["task"]], EVERY)}
+    return best | {"took": steps_to(best["curve"], GOALS[run["task"]], EVERY, hold=2)}
 
 
 def train(size: str, method: str, task: Task, factor: float, seed: int) -> tuple[list[float], float]:
@@ -58,12 +58,7 @@ def train(size: str, method: str, task: Task, factor: float, seed: int) -> tuple
         torch.manual_seed(seed)
         delta = METHODS[method]().attach(model)
     lr = scaled(factor * delta.learning_rate, model.config.d_model, FOUND_AT[model.config.shape])
-    batches = Batches(learner, learner.encode(task.train[: STEPS * BATCH]), BATCH, seed)
-    groups = parameter_groups(learner, method, delta, lr)
-    learner.train()
-    history = fit(learner.loss, batches, groups, steps=STEPS, lr=lr, seed=seed, progress=False, validate=lambda: evaluate(learner, task.validation[:VALIDATION], task.metric), every=EVERY)
-    learner.rest()
-    return [figures["score"] for _, figures in history.validations], evaluate(learner, task.test[:TEST], task.metric)
+    return followed(learner, task, method, delta, lr, seed, steps=STEPS, batch_size=BATCH, every=EVERY)
 
 
 def score(runs: list[Run], size: str) -> float:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from minidelta.claims.claim import Claim, Part, Run
+from minidelta.claims.tuning import steps_to
 from minidelta.data import Task, load_task
 from minidelta.delta import METHODS
 from minidelta.evaluate import evaluate
@@ -52,7 +53,7 @@ def do(run: Run) -> dict[str, Any]:
         curve, score = train(run["optimizer"], run["delta"], task, items, lr, run["seed"])
         tries.append({"lr": lr, "curve": [round(figure, 3) for figure in curve], "score": round(score, 4)})
     best = max(tries, key=lambda one: statistics.mean(one["curve"]))  # of equals the first: the smallest rate
-    return best | {"steps": steps_to(best["curve"], GOALS[run["task"]]), "means": [round(statistics.mean(one["curve"]), 3) for one in tries]}
+    return best | {"steps": steps_to(best["curve"], GOALS[run["task"]], EVERY), "means": [round(statistics.mean(one["curve"]), 3) for one in tries]}
 
 
 def train(optimizer: str, method: str, task: Task, items: list[Item], lr: float, seed: int, steps: int = STEPS) -> tuple[list[float], float]:
@@ -71,15 +72,6 @@ def train(optimizer: str, method: str, task: Task, items: list[Item], lr: float,
     )  # fmt: skip
     learner.rest()
     return [figures["score"] for _, figures in history.validations], evaluate(learner, task.test[:TEST], task.metric)
-
-
-def steps_to(curve: list[float], goal: float, every: int = EVERY) -> int:
-    """The first look at which the goal is reached, in steps; one look after the end if it never is.
-
-    >>> steps_to([0.2, 0.7, 0.9], 0.7), steps_to([0.2, 0.3], 0.7)
-    (20, 30)
-    """
-    return every * next((look for look, score in enumerate(curve, 1) if score >= goal), len(curve) + 1)
 
 
 def sooner(runs: list[Run], first: str, second: str) -> float:
