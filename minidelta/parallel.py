@@ -9,8 +9,9 @@ the processes send each other is the gradient of what trains, 4 bytes a number: 
 1.6 MB for full tuning.  The result is that of one process with the same `accumulate`: to the bit for two processes that take one batch
 each, up to the order of the sum for more.
 
-Each process takes a GPU of its own where there are as many, and else all compute on the CPU.  A backbone that does not fit on one has to be cut up besides, for which PyTorch has
-`torch.distributed.fsdp.fully_shard`; it reduces gradients by itself, so then do not call `join`, but start it in the script (not tried here).
+Each process takes a GPU of its own where there are as many, and else all compute on the CPU.  A backbone that does not fit on one
+has to be cut up besides, for which PyTorch has `torch.distributed.fsdp.fully_shard`; it reduces gradients by itself, so then do not
+call `join`, but start it in the script (not tried here).
 """
 
 import atexit
