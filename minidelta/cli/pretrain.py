@@ -20,7 +20,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME", help="such as bert-nano, gpt-micro, t5-mini")
     command.add_argument("--corpus", type=Path, metavar="FILE", help="a UTF-8 text file instead of the embedded language")
     command.add_argument("--out", type=Path, metavar="DIR", help="where to write (default ./checkpoints/NAME; load it from there with --model ./checkpoints/NAME)")
-    command.add_argument("--steps", type=natural, help="updates of about 2,048 tokens (default: the recipe's)")
+    command.add_argument("--steps", type=natural, help="updates of about 2,048 tokens, for gpt-mini and t5-mini 8,192 (default: the recipe's)")
     command.add_argument("--seed", type=whole, default=0)
     command.add_argument("--threads", type=natural, help="CPU threads")
     command.add_argument("--fresh", action="store_true", help="forget an interrupted run")

@@ -7,6 +7,8 @@ was interrupted goes on from its last saved state and ends with the same weights
 import json
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,23 @@ class Batches:
         while documents := take(rest, self.characters):
             batches.append(self.objective.batch(documents, rng))
         return batches
+
+
+class Ahead:
+    """A function of the step whose next value is made in a thread while the last one is used, so that a GPU need not wait.
+
+    >>> square = Ahead(lambda step: step * step)
+    >>> square(3), square(4), square(0)
+    (9, 16, 0)
+    """
+
+    def __init__(self, batch_at: Callable[[int], Any]) -> None:
+        self.batch_at, self.maker, self.made = batch_at, ThreadPoolExecutor(1), {}
+
+    def __call__(self, step: int) -> Any:
+        ready = self.made.get(step) or self.maker.submit(self.batch_at, step)
+        self.made = {step + 1: self.maker.submit(self.batch_at, step + 1)}
+        return ready.result()
 
 
 def _length(lot: float) -> int | None:
@@ -132,6 +151,9 @@ def pretrain(
         model.train(training)
         return found
 
+    def batch_at(step: int) -> list[Strip]:
+        return _to(batches(step), where)
+
     def keep(step: int) -> None:
         if step in snapshots:
             save_pretrained(model, working / f"step{step}", tokenizer, dtype=torch.float16)
@@ -141,7 +163,7 @@ def pretrain(
     try:
         history = fit(
             lambda batch: objective.loss(model, batch),
-            lambda step: _to(batches(step), where),
+            Ahead(batch_at) if where.type == "cuda" else batch_at,
             steps=steps, **optimization(model, recipe), validate=validate, every=max(1, steps // MEASURES), amp=True, seed=seed, checkpoint=working, on_step=keep, description=name,
         )  # fmt: skip
         used = torch.get_num_threads()
@@ -227,4 +249,6 @@ def _publish(ready: Path, folder: Path, record: dict, history: History, until: i
 
 
 def _to(batch: list[Strip], where: torch.device) -> list[Strip]:
+    if where.type == "cuda":  # from pinned memory a copy does not hold up the loop
+        return [{name: tensor.pin_memory().to(where, non_blocking=True) for name, tensor in strip.items()} for strip in batch]
     return [{name: tensor.to(where) for name, tensor in strip.items()} for strip in batch]
