@@ -34,7 +34,7 @@ OPTIMIZERS = {
     "adagrad": lambda groups, betas, momentum: torch.optim.Adagrad(groups),
     "adadelta": lambda groups, betas, momentum: torch.optim.Adadelta(groups),
 }
-SCHEDULES = ("linear", "cosine", "constant")
+SCHEDULES = ("linear", "cosine", "cooldown", "constant")
 STATE_FILE = "training.safetensors"
 
 
@@ -90,7 +90,8 @@ def learning_rate_factor(step: int, steps: int, warmup: float = 0.0, schedule: s
         step: 0 for the first update.
         steps: updates in the whole run.
         warmup: share of the run that ramps up from (nearly) zero to one.
-        schedule: "linear" or "cosine" decay to zero at `steps`, or "constant".
+        schedule: "linear" or "cosine" decay to zero at `steps`; "cooldown", which keeps three quarters of the rate until
+            two thirds of the way and then falls to zero (late, as Hägele et al. 2024 do, arXiv 2405.18392); or "constant".
 
     >>> [round(learning_rate_factor(step, 8, warmup=0.25), 2) for step in range(8)]
     [0.5, 1.0, 1.0, 0.83, 0.67, 0.5, 0.33, 0.17]
@@ -103,6 +104,8 @@ def learning_rate_factor(step: int, steps: int, warmup: float = 0.0, schedule: s
         return 1.0 - done
     if schedule == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * done))
+    if schedule == "cooldown":
+        return min(1.0 - 0.375 * done, 2.25 * (1.0 - done))
     return 1.0
 
 
@@ -149,7 +152,7 @@ def fit(
         betas: decay of the two moments (adamw, adam).
         momentum: of sgd.
         warmup: share of the steps that ramp the rate up.
-        schedule: "linear" or "cosine" decay to zero, or "constant".
+        schedule: "linear" or "cosine" decay to zero, "cooldown" (late), or "constant"; see `learning_rate_factor`.
         clip: largest allowed norm of the whole gradient; None to leave it alone.
         accumulate: batches per update.  Their losses are averaged, which equals one large batch when every
             batch counts equally many items.  Processes that have joined (parallel.py) share them.

@@ -63,7 +63,7 @@ RECIPES = {
     "gpt-icl-mini":  Recipe("gpt", 192,    6,    8,   5_000, 2e-3, optimizer="muon", **IN_CONTEXT),
     "t5-nano":    Recipe("t5",      64,    2,    4,   3_000, 5e-3),
     "t5-micro":   Recipe("t5",     128,    4,    8,   4_000, 3e-3),
-    "t5-mini":    Recipe("t5",     192,    6,    8,   5_000, 5e-3, optimizer="muon", tokens=8192),
+    "t5-mini":    Recipe("t5",     192,    6,    8,   2_000, 5e-3, optimizer="muon", tokens=8192, warmup=0.1, schedule="cooldown"),
 }  # fmt: skip
 
 
