@@ -1,9 +1,9 @@
 """The recipes of the embedded models, as one table.
 
-A step reads about 2,048 tokens (gpt-mini and t5-mini: 8,192, which keep a GPU busy).  Most steps take documents as they come (BERT and T5: one a row, rows of
-like length together; GPT: rows of 128 tokens), a stated share takes long rows, so that every position up to
-512 is trained.  What differs between the families is what the papers differ in; what differs between the
-sizes is depth, width and patience.
+A step reads about 2,048 tokens (gpt-mini and t5-mini: 8,192, which keep a GPU busy).  Most steps take documents as
+they come (BERT and T5: one a row, rows of like length together; GPT: rows of 128 tokens), a stated share takes long
+rows, so that every position up to 512 is trained.  What differs between the families is what the papers differ in;
+what differs between the sizes is depth, width and patience.
 """
 
 from dataclasses import dataclass, field
