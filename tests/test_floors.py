@@ -20,7 +20,7 @@ FLOORS = [
     {"data"},
     {"parallel", "train", "evaluate", "learner", "pretrain", "costs", "plots"},
     {"finetune", "prompt", "delta"},
-    {"cli", "doctor", "listing", "plan", "run", "claims", "grading"},
+    {"bench", "cli", "doctor", "listing", "plan", "run", "claims", "grading"},
     {"__init__", "__main__"},
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,6 +1,6 @@
 """The command `minidelta`: a thin door.  Every command prints plain words, or one JSON value with --json.
 
-    doctor lab lists run predict pretrain plan claims grade release    one file for each: what it does, its words, its examples
+    doctor lab lists run predict pretrain plan bench claims grade release    one file for each: what it does, its words, its examples
     words                                                              what they share
 
 Errors that a user can cause go to standard error in one line, with exit code 2; an interruption exits with 130.
@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 
 import minidelta
-from minidelta.cli import claims, doctor, grade, lab, lists, plan, predict, pretrain, release, run
+from minidelta.cli import bench, claims, doctor, grade, lab, lists, plan, predict, pretrain, release, run
 from minidelta.cli.words import Parser
 from minidelta.errors import MinideltaError
 
-COMMANDS = {"doctor": doctor, "lab": lab, "list": lists, "run": run, "predict": predict, "pretrain": pretrain, "plan": plan, "claims": claims, "grade": grade, "release": release}
+COMMANDS = {"doctor": doctor, "lab": lab, "list": lists, "run": run, "predict": predict, "pretrain": pretrain, "plan": plan, "bench": bench, "claims": claims, "grade": grade, "release": release}
 EXAMPLES = """examples:
   minidelta doctor
   minidelta lab

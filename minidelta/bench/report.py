@@ -1,0 +1,124 @@
+"""Run the contests of some shapes; tell them as a table, as JSON, and as a picture."""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minidelta.bench.contests import contests
+from minidelta.bench.models import SHAPES, Both
+from minidelta.bench.pairs import matmul_peak, race
+from minidelta.errors import ConfigError, near_misses
+from minidelta.hub.device import device as choose_device
+from minidelta.progress import progress
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+STARTS = 3  # fresh processes that import, the fastest counts
+
+
+def bench(
+    shapes: Sequence[str] = ("micro",), *, only: str = "", rounds: int | None = None, batch: int | None = None, tokens: int | None = None,
+    threads: int | None = None, dtype: str = "float32", device: str | torch.device | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure.
+
+    Args:
+        shapes: names of SHAPES.
+        only: run the contests whose name holds these words.
+        rounds: pairs of each contest; None: the shape's own.
+        batch, tokens: of a step; None: the shape's own.
+        threads: of the CPU; None: torch's own.
+        dtype: of both sides, "float32" or "bfloat16".
+        device: None: as `minidelta.hub.device` chooses.
+    Returns: `rows` (see `pairs.race`, with the `shape` of each), and the machine: device, threads, dtype, matmul_gflops (its
+        matrix-product peak), import_ms (of `import minidelta` beyond torch), peft (False: it is not installed, and its rows are left out).
+    Raises: ConfigError for an unknown shape or number type, or where no contest has such a name.
+    """
+    for name in shapes:
+        if name not in SHAPES:
+            raise ConfigError(f"There is no shape {name!r} to measure. {near_misses(name, SHAPES)}")
+    if dtype not in DTYPES:
+        raise ConfigError(f"There is no number type {dtype!r} to measure in. {near_misses(dtype, DTYPES)}")
+    where, before, rows = choose_device(device), torch.get_num_threads(), []
+    torch.set_num_threads(threads or before)
+    try:
+        machine = {"device": str(where), "threads": torch.get_num_threads(), "dtype": dtype, "matmul_gflops": matmul_peak(where, DTYPES[dtype])}
+        for name in shapes:
+            given = {"batch": batch, "tokens": tokens, "rounds": rounds}
+            shape = replace(SHAPES[name], **{key: value for key, value in given.items() if value})
+            for config in filter(None, (shape.bert, shape.gpt)):
+                with tempfile.TemporaryDirectory() as place:
+                    for contest in progress(contests(Both(config, shape, Path(place), where, DTYPES[dtype])), description=f"{name}, {'bert' if config is shape.bert else 'gpt'}", unit="contest"):
+                        if only in contest.name:
+                            family = "bert" if config is shape.bert else "gpt"
+                            rows.append({"shape": name, "family": family} | race(contest, shape.rounds, where))
+    finally:
+        torch.set_num_threads(before)
+    if not rows:
+        raise ConfigError(f"No contest has {only!r} in its name; leave it out to see them all.")
+    return {"rows": rows} | machine | {"import_ms": import_time(), "peft": importlib.util.find_spec("peft") is not None}
+
+
+def import_time() -> float:
+    """Milliseconds that a fresh process takes for `import minidelta` when torch is there."""
+    code = "import time, torch; start = time.perf_counter(); import minidelta; print(1000 * (time.perf_counter() - start))"
+    return min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(STARTS))
+
+
+def report(found: dict[str, Any]) -> str:
+    """The table: times, ratio with the smallest and the largest, the goal and whether it is met, memory."""
+    rows = found["rows"]
+    width = max(len(row["name"]) for row in rows)
+    lines = [f"{'':12}{'':{width}}  {'ours':>9} {'theirs':>9}   ratio   min   max   goal     memory of a step"]
+    for row in rows:
+        goal = "" if row["goal"] is None else f"{row['goal']:.2f} {'met' if row['ratio'] <= row['goal'] else 'NOT'}"
+        memory = "" if row["ours_mb"] is None else f"{row['ours_mb']:,.0f} of {row['theirs_mb']:,.0f} MB"
+        lines.append(f"{row['shape']:12}{row['name']:{width}}  {time(row['ours_ms']):>9} {time(row['theirs_ms']):>9}   {row['ratio']:5.2f} {row['min']:5.2f} {row['max']:5.2f}   {goal:8} {memory:18} {'' if row['beside'] == 'transformers' else 'theirs: ' + row['beside']}".rstrip())
+    lines.append(f"{found['device']}, {found['threads']} threads, {found['dtype']}; a matrix product reaches {found['matmul_gflops']:,.0f} GFLOP/s")
+    for row in rows:
+        if row["flops"]:
+            rates = [row["flops"] / row[side] / 1e6 for side in ("ours_ms", "theirs_ms")]
+            lines.append(f"{row['shape']}, {row['family']}, {row['name']}: {rates[0]:,.0f} GFLOP/s ({rates[0] / found['matmul_gflops']:.0%} of that), theirs {rates[1]:,.0f} ({rates[1] / found['matmul_gflops']:.0%})")
+    lines += dict.fromkeys(row["note"] for row in rows if row["note"])
+    lines.append(f"import minidelta takes {found['import_ms']:.0f} ms beyond torch")
+    if not found["peft"]:
+        lines.append('peft is not installed, and what is measured beside it is left out: pip install -e ".[oracles]"')
+    return "\n".join(lines)
+
+
+def time(ms: float) -> str:
+    """
+    >>> time(1234.5), time(12.345), time(0.4567)
+    ('1.23 s', '12.3 ms', '0.46 ms')
+    """
+    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:.1f} ms" if ms >= 10 else f"{ms:.2f} ms"
+
+
+def figure(found: dict[str, Any], path: Path) -> None:
+    """Draw the ratios, each with its range and its goal, into a .png, .svg or .pdf."""
+    from matplotlib.figure import Figure  # without pyplot: there may be no screen
+
+    rows = found["rows"]
+    canvas = Figure(figsize=(8, 1.5 + 0.3 * len(rows)), layout="constrained")
+    axes, places = canvas.subplots(), range(len(rows))
+    for place, row in zip(places, rows):
+        met = row["goal"] is None or row["ratio"] <= row["goal"]
+        axes.plot([row["min"], row["max"]], [place, place], color="#999999", lw=2, zorder=1)
+        axes.scatter(row["ratio"], place, color="#0072B2" if met else "#D55E00", zorder=3)
+        if row["goal"] is not None:
+            axes.scatter(row["goal"], place, marker="|", s=150, color="black", zorder=2)
+    axes.axvline(1, color="#555555", lw=1, ls=":")
+    axes.set_yticks(places, [f"{row['shape']}: {row['name']}" + ("" if row["beside"] == "transformers" else f" ({row['beside']})") for row in rows], fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="time of ours / time of theirs, median and range of the pairs; | the goal")
+    axes.set_xticks([0.1, 0.2, 0.5, 1, 2], ["0.1", "0.2", "0.5", "1", "2"])
+    axes.minorticks_off()
+    axes.set_title(f"{found['device']}, {found['threads']} threads, {found['dtype']}: left of 1 ours is faster", fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.savefig(path, dpi=150)
