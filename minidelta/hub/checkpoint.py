@@ -124,8 +124,8 @@ def save_pretrained(model: Transformer, folder: str | Path, tokenizer: "PreTrain
         if absent := [name for name in weight.ours if name not in state]:
             raise CheckpointError(f"{absent[0]} is not there as floating-point numbers, so this model was turned into int8; save the model that it was made from.")
         packed = weight.pack([state[name].detach().cpu() for name in weight.ours])
-        tensors[weight.theirs] = packed.to(target) if target else packed.clone()
-        if packed.isfinite().all() and not tensors[weight.theirs].isfinite().all():
+        tensors[weight.theirs] = packed.to(target or packed.dtype).contiguous()
+        if target and packed.isfinite().all() and not tensors[weight.theirs].isfinite().all():
             raise CheckpointError(f"{weight.theirs} reaches {packed.abs().max():.3g}, too large for {target}; save it as bfloat16 or float32.")
     config["dtype"] = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
 

@@ -38,6 +38,8 @@ def initialise(model: nn.Module, seed: int | None = None) -> None:
         model: a `Transformer`.
         seed: None draws from torch's global generator.
     """
+    if model.device.type == "meta":  # shapes without numbers
+        return
     special = deviations(model.config)
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
     for name, parameter in model.named_parameters():
