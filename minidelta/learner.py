@@ -92,7 +92,9 @@ class Learner:
         longest = max(map(len, values))
         gaps = [[filling] * (longest - len(row)) for row in values]
         table = torch.tensor([gap + row if left else row + gap for row, gap in zip(values, gaps)])
-        return table.pin_memory().to(self.model.device, non_blocking=True) if self.model.device.type == "cuda" else table
+        if self.model.device.type == "cuda":
+            table = table.pin_memory()  # from there a copy does not hold up the loop
+        return table.to(self.model.device, non_blocking=True)
 
     def hidden(self, batch: Batch) -> Tensor:
         """Last hidden states [B,T,D]; without a graph where nothing below them trains."""

@@ -9,9 +9,9 @@ the processes send each other is the gradient of what trains, 4 bytes a number: 
 1.6 MB for full tuning.  The result is that of one process with the same `accumulate`: to the bit for two processes that take one batch
 each, up to the order of the sum for more.
 
-Each process takes a GPU of its own where there are as many, and else all compute on the CPU.  A backbone that does not fit on one
-has to be cut up besides, for which PyTorch has `torch.distributed.fsdp.fully_shard`; it reduces gradients by itself, so then do not
-call `join`, but start it in the script (not tried here).
+Each process takes a GPU of its own where there are as many; else, or with MINIDELTA_DEVICE=cpu, all compute on the CPU.  A backbone
+that does not fit on one has to be cut up besides, for which PyTorch has `torch.distributed.fsdp.fully_shard`; it reduces gradients by
+itself, so then do not call `join`, but start it in the script (not tried here).
 """
 
 import atexit
@@ -33,7 +33,7 @@ def join() -> tuple[int, int]:
     """
     if "RANK" in os.environ and not dist.is_initialized():
         local, here = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        gpus = torch.cuda.device_count() >= here
+        gpus = os.environ.get("MINIDELTA_DEVICE") != "cpu" and torch.cuda.device_count() >= here
         if gpus:
             torch.cuda.set_device(local)
         os.environ["MINIDELTA_DEVICE"] = f"cuda:{local}" if gpus else "cpu"

@@ -14,7 +14,6 @@ the median over the rounds of the ratio to the bare pass of the same round.
 """
 
 import statistics
-import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,6 +25,7 @@ from minidelta.claims.claim import Claim, Part, Run
 from minidelta.claims.tuning import best_rate
 from minidelta.data import load_task
 from minidelta.delta import LoRA
+from minidelta.delta.mixed_speed import seconds
 from minidelta.finetune import Learner, learner_for
 from minidelta.hub import load_model, load_tokenizer
 
@@ -72,7 +72,7 @@ def latency(size: int, seed: int, rounds: int = ROUNDS) -> dict[str, Any]:
     models = {name: load_model(MODEL).eval() for name in ("bare", "attached", "merged")}
     for name in ("attached", "merged"):
         delta = LoRA().attach(models[name])
-        noise = torch.Generator().manual_seed(seed)
+        noise = torch.Generator(models[name].device).manual_seed(seed)
         for p in delta.parameters():
             nn.init.normal_(p, std=0.02, generator=noise)
     delta.merge()
@@ -81,9 +81,7 @@ def latency(size: int, seed: int, rounds: int = ROUNDS) -> dict[str, Any]:
     spent: dict[str, list[float]] = {name: [] for name in models}
     for number in range(rounds):
         for name in list(models)[:: 1 if number % 2 else -1]:
-            started = time.perf_counter()
-            models[name].hidden(**inputs)
-            spent[name].append(time.perf_counter() - started)
+            spent[name].append(seconds(partial(models[name].hidden, **inputs), models[name]))
     ratios = {name: statistics.median(own / bare for own, bare in zip(spent[name], spent["bare"])) for name in ("attached", "merged")}
     apart = (hidden["attached"] - hidden["merged"]).abs().max().item()
     return {name: round(ratio, 4) for name, ratio in ratios.items()} | {"apart": apart, "ms": round(1000 * statistics.median(spent["bare"]), 3)}

@@ -80,7 +80,7 @@ def apart(seed: int, length: int = 10) -> float:
     task = load_task("topic")
     inputs = learner_for(model, load_tokenizer(MODEL), task).collate([task.test[seed]])["inputs"]
     delta = PTuningV2(prefix_length=length).attach(model)
-    noise = torch.Generator().manual_seed(seed)
+    noise = torch.Generator(model.device).manual_seed(seed)
     for p in delta.parameters():
         nn.init.normal_(p, generator=noise)
     found = []

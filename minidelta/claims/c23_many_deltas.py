@@ -99,7 +99,7 @@ def equal_rows(deltas: dict[str, Delta], learners: dict[str, Learner], tasks: di
     items = [learners[name].collate([tasks[name].test[place]])["inputs"]["input_ids"][0] for name, place in rows]
     longest = max(len(ids) for ids in items)
     ids = torch.stack([torch.nn.functional.pad(each, (0, longest - len(each))) for each in items])
-    mask = torch.stack([torch.arange(longest) < len(each) for each in items]).long()
+    mask = torch.stack([torch.arange(longest, device=ids.device) < len(each) for each in items]).long()
     alone = {}
     for name, delta in deltas.items():
         with delta.attach(model):
@@ -113,7 +113,7 @@ def timed(run: Run) -> dict[str, Any]:
     """How many times as long as mixing the tasks takes switching between them, a median of rounds."""
     model, names = load_model(MODEL).eval(), run["tasks"]
     tasks = [name for _ in range(ROWS[run["race"]]) for name in names]
-    ids = torch.randint(5, model.config.vocab_size, (len(tasks), TOKENS), generator=torch.Generator().manual_seed(run["seed"]))
+    ids = torch.randint(5, model.config.vocab_size, (len(tasks), TOKENS), generator=torch.Generator().manual_seed(run["seed"])).to(model.device)
     found = race(model, {name: _new(FAMILIES[name], run["seed"]) for name in names}, ids, tasks, ROUNDS)
     return {"score": round(found.switching_ratio, 3), "mixed": found.mixed, "switching": found.switching}
 

@@ -95,7 +95,7 @@ def weighed(name: str) -> dict[str, Any]:
 @torch.no_grad()
 def timed(name: str, seed: int) -> dict[str, Any]:
     """Milliseconds of a batch, medians, and as score how many times as long as dynamic the floats take, a median of the rounds' own ratios."""
-    models = {way: load_model(name).eval() for way in ("float", "int8", "dynamic")}
+    models = {way: load_model(name, device="cpu").eval() for way in ("float", "int8", "dynamic")}
     for way in ("int8", "dynamic"):
         quantize(models[way], dynamic=way == "dynamic")
     for model in models.values():

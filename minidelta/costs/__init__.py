@@ -2,7 +2,7 @@
 
 `measure` looks at a real step.  `predict` reaches the same figures from the configuration alone, so that it can also
 answer for models that do not fit here.  `rehearse` takes the step with shapes in place of numbers, and so answers for any
-delta.  Sizes are in bytes; the formulas are those of float32 on a CPU.
+delta.  Sizes are in bytes; the formulas are those of float32 on a CPU (a GPU's kernels for attention and dropout keep less).
 
     weights      4 for each parameter                 gradients   4 for each parameter that trains
     optimizer    Adam: 2 x 4 for each parameter that trains, its two moments (Kingma and Ba 2015, algorithm 1)

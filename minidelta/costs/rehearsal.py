@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from minidelta.costs.checks import check
 from minidelta.costs.ledger import Ledger
 from minidelta.costs.measurement import KERNEL, measure
+from minidelta.errors import ConfigError
 from minidelta.model import Transformer, TransformerConfig
 
 
@@ -44,7 +45,7 @@ def rehearse(
     try:
         with torch.device("meta"), WithoutNumbers():
             model, delta = hang(config, delta)
-    except RuntimeError:  # it asked for a number
+    except (RuntimeError, ConfigError):  # it asked for a number, or brought some along
         model, delta = hang(config, delta, seed=0)
     head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(config.d_model, classes)).to("meta") if classes else None
     model.train().to("meta")

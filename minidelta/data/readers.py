@@ -227,7 +227,7 @@ def _table_rows(path: Path, kind: str, columns: Columns, labelled: bool) -> Iter
         elif not row:
             yield number, BadRecord("the line is blank")
         elif len(row) != len(header):
-            yield number, BadRecord(f"{len(row)} columns, the header has {len(header)}")
+            yield number, BadRecord(f"{len(row)} column{'s' * (len(row) != 1)}, the header has {len(header)}")
         else:
             record = dict(zip(header, row))
             if not record.get(columns.text_b, "x").strip():

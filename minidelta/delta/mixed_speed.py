@@ -72,14 +72,14 @@ def race(model: Transformer, deltas: dict[str, Delta], ids: Tensor, tasks: list[
     mixed, found = Mixed(deltas, exact), []
     for _ in range(rounds + 2):
         with mixed.attach(model):
-            a, c = _seconds(mixed_way, model), _seconds(apart, model)
-        found.append((a, _seconds(switching, model), c))
+            a, c = seconds(mixed_way, model), seconds(apart, model)
+        found.append((a, seconds(switching, model), c))
     found = found[2:]
     middle = [statistics.median(column) for column in zip(*found)]
     return Race(*middle, *(statistics.median(times[i] / times[0] for times in found) for i in (1, 2)))
 
 
-def _seconds(way: Callable[[], None], model: Transformer) -> float:
+def seconds(way: Callable[[], None], model: Transformer) -> float:
     """Of one run, all of it: a GPU may still be at work when Python has gone on."""
     wait = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
     wait()

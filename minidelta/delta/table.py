@@ -64,7 +64,8 @@ from minidelta import load_model
 from minidelta.delta import IA3, LoRA, Mixed
 from minidelta.delta.delta_hub import DeltaHub
 
-model, hub, ids = load_model("bert-nano"), DeltaHub("tasks"), torch.arange(30).view(3, 10)
+model, hub = load_model("bert-nano"), DeltaHub("tasks")
+ids = torch.arange(30, device=model.device).view(3, 10)
 for name, delta in {"reviews": LoRA(), "news": IA3()}.items():
     with delta.attach(model):  # train it here
         hub.save(name, delta, dtype="bfloat16")
@@ -110,7 +111,8 @@ def example(method: str, model: nn.Module, **settings: Any) -> Delta:
 
 def inputs(model: nn.Module) -> dict[str, Tensor]:
     """A batch of two texts, one of them padded."""
-    ids, mask = torch.arange(1, 13).view(2, 6), torch.ones(2, 6, dtype=torch.long)
+    ids = torch.arange(1, 13, device=model.device).view(2, 6)
+    mask = torch.ones_like(ids)
     mask[1, 4:] = 0
     return {"input_ids": ids, "attention_mask": mask} | ({"decoder_input_ids": ids[:, :4]} if model.config.shape == "encoder-decoder" else {})
 
@@ -121,7 +123,7 @@ def moved(delta: Delta, model: nn.Module, seed: int) -> Delta:
     delta.attach(model)
     lot = torch.Generator().manual_seed(seed)
     for p in delta.parameters():
-        p += 0.2 * torch.randn(p.shape, generator=lot)
+        p += 0.2 * torch.randn(p.shape, generator=lot).to(p.device)
     return delta
 
 

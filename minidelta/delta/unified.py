@@ -192,7 +192,7 @@ def gated_heads(q: Tensor, k: Tensor, v: Tensor, prefix_k: Tensor, prefix_v: Ten
 
     >>> q, k, v, p_k, p_v = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
     >>> both = F.softmax(q @ torch.cat((p_k, k)).T / 2, -1) @ torch.cat((p_v, v))
-    >>> torch.allclose(gated_heads(q, k, v, p_k, p_v, 0.5), both)
+    >>> torch.allclose(gated_heads(q, k, v, p_k, p_v, 0.5), both, atol=1e-6)
     True
     """
     own, learned = q @ k.transpose(-1, -2) * scale, q @ prefix_k.transpose(-1, -2) * scale  # [...,T,S], [...,T,P]

@@ -45,7 +45,7 @@ class Chooser(Learner):
         """Scores of the choices [B, most choices]; -inf where an example has fewer."""
         each = self.head(self.summary(self.hidden(batch), batch))[:, 0]  # [branches]
         rows, columns = batch["where"].unbind(-1)
-        return torch.full(batch["table"], -torch.inf, device=each.device).index_put((rows, columns), each)
+        return torch.full(batch["table"], -torch.inf, dtype=each.dtype, device=each.device).index_put((rows, columns), each)
 
     def loss(self, batch: Batch) -> Tensor:
         return F.cross_entropy(self.scores(batch), batch["labels"], ignore_index=IGNORED)

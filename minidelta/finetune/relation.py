@@ -103,7 +103,7 @@ class RelationClassifier(Classifier):
     def pad(self, items: Sequence[Item]) -> Batch:
         batch = super().pad(items)
         position = torch.arange(batch["inputs"]["input_ids"].size(1), device=self.model.device)  # [T]
-        spans = torch.tensor([item["spans"] for item in items], device=self.model.device)  # [B,2,2]
+        spans = self.rows([item["spans"][0] + item["spans"][1] for item in items], 0).view(-1, 2, 2)  # [B,2,2]
         inside = (spans[:, :, :1] <= position) & (position < spans[:, :, 1:])  # [B,2,T]
         return batch | {"starts": spans[:, :, 0], "inside": inside.transpose(1, 2)}  # [B,2], [B,T,2]
 

@@ -158,7 +158,9 @@ def train_task(
         validations: how often the validation part is looked at; 0 to train blindly to the end.
         weight_decay: of matrices.
         checkpoint: folder to resume from and save to; see `fit`.
-        settings: anything else that `fit` takes.
+        settings: anything else that `fit` takes, such as amp=True for a large model on a GPU.  It is off here and in
+            `minidelta run`, so that a score is that of float32 everywhere: a step of the embedded models is as long on a GPU
+            as it takes to start its kernels, and bfloat16 adds half as many again.
     """
     started = time.perf_counter()
     groups = parameter_groups(learner, method, delta, lr)

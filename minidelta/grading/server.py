@@ -76,6 +76,7 @@ class Server:
     def _start(self) -> None:
         self.control, theirs = socket.socketpair()
         clean = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT")} | {"OMP_NUM_THREADS": "1"}
+        clean["CUDA_VISIBLE_DEVICES"] = "-1"  # answers are computed on the CPU everywhere, and what has begun with CUDA cannot be forked
         command = [sys.executable, "-I", child.__file__, str(theirs.fileno())]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=self.scratch, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         theirs.close()

@@ -147,6 +147,8 @@ class Transformer(Stack):
             raise ConfigError("a text without a single token met; give at least one (GPT: the end-of-text piece can begin a text).")
         if input_ids.is_floating_point():
             raise ConfigError(f"token ids of type {input_ids.dtype} met; they are whole numbers, so give torch.long.")
+        if input_ids.device != self.device:
+            raise ConfigError(f"token ids on {input_ids.device} met, and the model is on {self.device}; give ids.to(model.device).")
         try:
             return self.token_embedding(input_ids)
         except IndexError:

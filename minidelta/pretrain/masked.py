@@ -42,7 +42,7 @@ class MaskedLM:
 
     # ---- rows ------------------------------------------------------------------------------------------------
     def batch(self, documents: list, rng: np.random.Generator, length: int | None = None) -> list[Strip]:
-        """Strips with input_ids, token_type_ids, attention_mask, labels [B,T] and is_next [B].
+        """Strips with input_ids, token_type_ids, attention_mask, labels [B,T] and is_next [B]; chosen [N] and paired [P], the places of real ones.
 
         Args:
             documents: what to read.
@@ -110,7 +110,16 @@ class MaskedLM:
         ids = pad([row[0] for row in rows], self.pad)  # [B,T]
         types = pad([row[1] for row in rows], 0)
         inputs, labels = self.hide(ids, rng)
-        return strip(input_ids=inputs, token_type_ids=types, attention_mask=(ids != self.pad).astype(np.int64), labels=labels, is_next=np.array([row[2] for row in rows]))
+        is_next = np.array([row[2] for row in rows])
+        return strip(
+            input_ids=inputs,
+            token_type_ids=types,
+            attention_mask=(ids != self.pad).astype(np.int64),
+            labels=labels,
+            is_next=is_next,
+            chosen=np.flatnonzero(labels != IGNORED),  # found here, since to look for them on a GPU would make the next kernels wait
+            paired=np.flatnonzero(is_next != IGNORED),
+        )
 
     def hide(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Choose words and hide them.
@@ -140,17 +149,15 @@ class MaskedLM:
 
     def losses(self, model, batch: list[Strip]) -> tuple[Tensor, Tensor]:
         """The two terms of the loss apart: masked language modelling, next-sentence prediction."""
-        tokens, pairs = (sum(int((s[name] != IGNORED).sum()) for s in batch) for name in ("labels", "is_next"))
+        tokens, pairs = (sum(len(s[name]) for s in batch) for name in ("chosen", "paired"))
         masked = following = torch.zeros((), device=model.device)
         for s in batch:
             hidden = model.hidden(s["input_ids"], attention_mask=s["attention_mask"], token_type_ids=s["token_type_ids"])  # [B,T,D]
-            chosen = s["labels"] != IGNORED  # [B,T]
-            logits = model.lm_logits(hidden[chosen])  # [chosen,V]
-            masked = masked + F.cross_entropy(logits, s["labels"][chosen], reduction="sum")
+            logits = model.lm_logits(hidden.flatten(0, 1)[s["chosen"]])  # [N,V]
+            masked = masked + F.cross_entropy(logits, s["labels"].flatten()[s["chosen"]], reduction="sum")
             if pairs:
-                paired = s["is_next"] != IGNORED  # [B]
-                logits = model.next_sentence(model.pool(hidden[paired]))  # [pairs,2]
-                following = following + F.cross_entropy(logits, s["is_next"][paired], reduction="sum")
+                logits = model.next_sentence(model.pool(hidden[s["paired"]]))  # [P,2]
+                following = following + F.cross_entropy(logits, s["is_next"][s["paired"]], reduction="sum")
         return masked / max(1, tokens), following / max(1, pairs)
 
 

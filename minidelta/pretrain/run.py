@@ -67,8 +67,10 @@ class Batches:
 class Ahead:
     """A function of the step whose next value is made in a thread while the last one is used, so that a GPU need not wait.
 
-    >>> square = Ahead(lambda step: step * step)
-    >>> square(3), square(4), square(0)
+    The thread ends with the block.
+
+    >>> with Ahead(lambda step: step * step) as square:
+    ...     square(3), square(4), square(0)
     (9, 16, 0)
     """
 
@@ -79,6 +81,12 @@ class Ahead:
         ready = self.made.get(step) or self.maker.submit(self.batch_at, step)
         self.made = {step + 1: self.maker.submit(self.batch_at, step + 1)}
         return ready.result()
+
+    def __enter__(self) -> "Ahead":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.maker.shutdown(cancel_futures=True)
 
 
 def _length(lot: float) -> int | None:
@@ -132,9 +140,11 @@ def pretrain(
     working = _working_folder(folder, settings, resume)
 
     tokenizer = train_tokenizer(recipe.family, source.texts(), recipe.vocabulary)
-    objective = OBJECTIVES[recipe.family](tokenizer, **recipe.objective)
-    batches = Batches(source, tokenizer, objective, seed, recipe.tokens)
     where = choose_device(device)
+    objective = OBJECTIVES[recipe.family](tokenizer, **recipe.objective)
+    if recipe.family == "t5" and where.type == "cuda":
+        objective.strips = 1  # the same rows: a GPU's step is as long as it takes to start its kernels, 11,000 with four strips and 5,000 with one
+    batches = Batches(source, tokenizer, objective, seed, recipe.tokens)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Transformer(configuration(recipe, tokenizer)).to(where)
@@ -161,11 +171,12 @@ def pretrain(
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads or threads_before)
     try:
-        history = fit(
-            lambda batch: objective.loss(model, batch),
-            Ahead(batch_at) if where.type == "cuda" else batch_at,
-            steps=steps, **optimization(model, recipe), validate=validate, every=max(1, steps // MEASURES), amp=True, seed=seed, checkpoint=working, on_step=keep, description=name,
-        )  # fmt: skip
+        with Ahead(batch_at) as ahead:
+            history = fit(
+                lambda batch: objective.loss(model, batch),
+                ahead if where.type == "cuda" else batch_at,
+                steps=steps, **optimization(model, recipe), validate=validate, every=max(1, steps // MEASURES), amp=True, seed=seed, checkpoint=working, on_step=keep, description=name,
+            )  # fmt: skip
         used = torch.get_num_threads()
     finally:
         torch.set_num_threads(threads_before)

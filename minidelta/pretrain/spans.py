@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minidelta.pretrain.rows import Strip, by_length, cut, pad, strip
+from minidelta.pretrain.rows import STRIPS, Strip, by_length, cut, pad, strip
 
 IGNORED = -100
 
@@ -29,17 +29,18 @@ class SpanCorruption:
         span: mean length of a span, in tokens.
         pairs: share of the documents with a text-to-text form that are used in it.
         whole: share of the other rows whose target is the whole text.
+        strips: in a batch, at most.
     """
 
-    def __init__(self, tokenizer, rate: float = 0.25, span: float = 3.0, pairs: float = 0.5, whole: float = 0.5) -> None:
-        self.tokenizer, self.rate, self.span, self.pairs, self.whole = tokenizer, rate, span, pairs, whole
+    def __init__(self, tokenizer, rate: float = 0.25, span: float = 3.0, pairs: float = 0.5, whole: float = 0.5, strips: int = STRIPS) -> None:
+        self.tokenizer, self.rate, self.span, self.pairs, self.whole, self.strips = tokenizer, rate, span, pairs, whole, strips
         self.pad, self.end = tokenizer.pad_token_id, tokenizer.eos_token_id
         vocabulary, self.sentinels = tokenizer.get_vocab(), []
         while f"<extra_id_{len(self.sentinels)}>" in vocabulary:
             self.sentinels.append(vocabulary[f"<extra_id_{len(self.sentinels)}>"])
 
     def batch(self, documents: list, rng: np.random.Generator, length: int | None = None) -> list[Strip]:
-        """Strips with input_ids, attention_mask [B,S], decoder_input_ids, decoder_attention_mask and labels [B,T].
+        """Strips with input_ids, attention_mask [B,S], decoder_input_ids, decoder_attention_mask and labels [B,T]; wanted [N], the places in B*T of real labels.
 
         Args:
             documents: what to read.
@@ -62,7 +63,7 @@ class SpanCorruption:
                     rows.append(self.corrupt(packed[:length], rng))
                     packed = []
         rows = [(source, target) for source, target in rows or [self.corrupt(packed, rng)] if source and target]
-        return [self._strip(group) for group in by_length(rows, size=lambda row: len(row[0]))]
+        return [self._strip(group) for group in by_length(rows, size=lambda row: len(row[0]), strips=self.strips)]
 
     def corrupt(self, ids: list[int], rng: np.random.Generator) -> tuple[list[int], list[int]]:
         """Drop spans.
@@ -97,17 +98,17 @@ class SpanCorruption:
             decoder_input_ids=given,
             decoder_attention_mask=(target != IGNORED).astype(np.int64),
             labels=target,
+            wanted=np.flatnonzero(target != IGNORED),
         )
 
     def loss(self, model, batch: list[Strip]) -> Tensor:
         """Mean over all target tokens of the batch."""
-        tokens = sum(int((s["labels"] != IGNORED).sum()) for s in batch)
         total = torch.zeros((), device=model.device)
-        for s in batch:
+        for s in batch:  # padding stands last in a target, so the decoder's causal mask hides it already
             hidden = model.hidden(s["input_ids"], attention_mask=s["attention_mask"], decoder_input_ids=s["decoder_input_ids"])  # [B,T,D]
-            wanted = s["labels"] != IGNORED  # [B,T]; padding stands last, so the decoder's causal mask hides it already
-            total = total + F.cross_entropy(model.lm_logits(hidden[wanted]), s["labels"][wanted], reduction="sum")
-        return total / max(1, tokens)
+            logits = model.lm_logits(hidden.flatten(0, 1)[s["wanted"]])  # [N,V]
+            total = total + F.cross_entropy(logits, s["labels"].flatten()[s["wanted"]], reduction="sum")
+        return total / max(1, sum(len(s["wanted"]) for s in batch))  # of tensors' shapes: to count labels would make a GPU wait
 
 
 def _partition(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:

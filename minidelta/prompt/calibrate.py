@@ -41,8 +41,8 @@ def calibrate(learner: Any, kind: str, examples: Sequence[Example] = (), seed: i
     >>> from minidelta.hub import load_model, load_tokenizer
     >>> from minidelta.prompt.learners import prompt_learner
     >>> task = load_task("sentiment", shots=8)
-    >>> calibrate(prompt_learner(load_model("bert-nano"), load_tokenizer("bert-nano"), task), "batch", task.train).exp().sum().round(decimals=3)
-    tensor(1.)
+    >>> calibrate(prompt_learner(load_model("bert-nano"), load_tokenizer("bert-nano"), task), "batch", task.train).exp().sum().round(decimals=3).item()
+    1.0
     """
     if kind not in KINDS:
         raise PromptError(f"There is no calibration called {kind!r}. {near_misses(str(kind), KINDS)}")

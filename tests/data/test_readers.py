@@ -88,14 +88,14 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path):
 
 
 def test_csv_with_everything_a_spreadsheet_writes(tmp_path):
-    text = 'id,label,text\n1,pos,"He said ""fine"", twice"\n2,neg,"over\ntwo lines"\n\n3,neg\n4,pos,a,b\n5,pos,last\n'
+    text = 'id,label,text\n1,pos,"He said ""fine"", twice"\n2,neg,"over\ntwo lines"\n\n3,neg\n4,pos,a,b\n5,pos,last\n6\n'
     examples, skipped = read_examples(write(tmp_path / "a.csv", text))
     assert [(e.text, e.label, e.source) for e in examples] == [
         ('He said "fine", twice', "pos", "a.csv:2"),
         ("over\ntwo lines", "neg", "a.csv:3"),
         ("last", "pos", "a.csv:8"),
     ]
-    assert [str(s) for s in skipped] == ["a.csv:5: the line is blank", "a.csv:6: 2 columns, the header has 3", "a.csv:7: 4 columns, the header has 3"]
+    assert [str(s) for s in skipped] == ["a.csv:5: the line is blank", "a.csv:6: 2 columns, the header has 3", "a.csv:7: 4 columns, the header has 3", "a.csv:9: 1 column, the header has 3"]
 
 
 def test_an_open_quote_costs_its_own_line_only(tmp_path):

@@ -15,7 +15,7 @@ from minidelta.grading.child import encode
 from minidelta.grading.grade import as_csv, as_gradescope, grade
 from minidelta.grading.key import Key, KeyTask, KeyTest
 from minidelta.grading.notebook import cells_of
-from minidelta.grading.server import Server
+from minidelta.grading.server import Job, Server
 from minidelta.grading.spec import Draw
 
 HONEST = {"first": "def first(x):\n    return 2 * x", "last": "def last(x):\n    return x.sum()"}
@@ -60,12 +60,12 @@ ATTACKS = {
     "transformers": "def target(x):\n    import transformers\n    return transformers",
     "importlib": "import importlib\ndef target(x):\n    return importlib.import_module('minidelta.delta')",
     "a class with a borrowed name": "class Fake:\n    pass\nFake.__module__, Fake.__name__, Fake.__qualname__ = 'builtins', 'float', 'float'\ndef target(x):\n    return Fake()",
-    "forged values": "import json\nimport os\ndef target(x):\n    for value in ({'tensor': 'float32', 'shape': [10**15], 'data': ''}, {'tensor': 'Tensor', 'shape': 'x', 'data': 3}, {'dict': 3}, {'float': []}, [[[]]]):\n        for pipe in range(3, 64):\n            try:\n                for test in range(2):\n                    os.write(pipe, (json.dumps({'test': test, 'value': value, 'inputs': value, 'error': value}) + '\\n').encode())\n            except OSError:\n                pass\n    return 1",
+    "forged values": "import json\nimport os\ndef target(x):\n    for value in ({'tensor': 'float32', 'shape': [10**15], 'data': ''}, {'tensor': 'Tensor', 'shape': 'x', 'data': 3}, {'dict': 3}, {'float': []}, [[[]]]):\n        for pipe in range(3, 1024):\n            try:\n                for test in range(2):\n                    os.write(pipe, (json.dumps({'test': test, 'value': value, 'inputs': value, 'error': value}) + '\\n').encode())\n            except OSError:\n                pass\n    return 1",
     "solutions searched": "import glob\nimport os\ndef target(x):\n    hits = [open(path).read() for root, _, files in os.walk('/') for path in [os.path.join(root, f) for f in files if f.endswith('.ipynb')]]\n    return hits[0]",
     "results forged on stdout": "import json\nimport os\ndef target(x):\n    for stream in range(3):\n        os.write(stream, (json.dumps({'test': 0, 'value': 1}) + '\\n').encode())\n    print(json.dumps({'score': 99}))\n    return 1",
-    "the result pipe": "import json\nimport os\ndef target(x):\n    for pipe in range(3, 64):\n        try:\n            os.write(pipe, (json.dumps({'test': 0, 'value': {'float': '1.0'}, 'points': 99}) + '\\n' + json.dumps({'end': 'done', 'fences': ['all']}) + '\\n').encode())\n        except OSError:\n            pass\n    os._exit(0)",
-    "the result pipe flooded": "import os\ndef target(x):\n    for pipe in range(3, 64):\n        try:\n            while True:\n                os.write(pipe, b'x' * 65536)\n        except OSError:\n            pass",
-    "the result pipe closed": "import os\ndef target(x):\n    os.closerange(3, 64)\n    return x.relu().sum(0)",
+    "the result pipe": "import json\nimport os\ndef target(x):\n    for pipe in range(3, 1024):\n        try:\n            os.write(pipe, (json.dumps({'test': 0, 'value': {'float': '1.0'}, 'points': 99}) + '\\n' + json.dumps({'end': 'done', 'fences': ['all']}) + '\\n').encode())\n        except OSError:\n            pass\n    os._exit(0)",
+    "the result pipe flooded": "import os\ndef target(x):\n    for pipe in range(3, 1024):\n        try:\n            while True:\n                os.write(pipe, b'x' * 65536)\n        except OSError:\n            pass",
+    "the result pipe closed": "import os\ndef target(x):\n    os.closerange(3, 1024)\n    return x.relu().sum(0)",
     "an endless loop": "def target(x):\n    while True:\n        pass",
     "a loop that catches": "def target(x):\n    while True:\n        try:\n            while True:\n                pass\n        except BaseException:\n            pass",
     "a sleep": "import time\ndef target(x):\n    time.sleep(3600)",
@@ -125,6 +125,14 @@ def test_the_fences_are_told_and_nothing_is_left_behind(server):
             return
         time.sleep(0.05)
     raise AssertionError(f"processes {left} are still there")
+
+
+def test_answers_are_computed_on_the_cpu_and_the_attacks_find_the_result_pipe(server):
+    code = "import os\n\ndef look():\n    return [torch.cuda.is_available(), max(number for number in range(4096) if is_open(number))]\n\ndef is_open(number):\n    try:\n        return bool(os.fstat(number))\n    except OSError:\n        return False"
+    (seen,) = server.run(Job(code, "look", [{"use": None, "inputs": encode({})}])).tests
+    gpu, highest = seen["value"]["list"]
+    assert gpu is False, "what has begun with CUDA cannot be forked"
+    assert highest < 1024, "the attacks above look for the result pipe below this number"
 
 
 def children(parent: int) -> list[int]:

@@ -287,6 +287,8 @@ def test_bad_inputs():
         gpt(ids[:, :3] + 60)
     with pytest.raises(ConfigError, match="token id -100 met"):
         gpt(ids[:, :3] - 101)
+    with pytest.raises(ConfigError, match=r"token ids on meta met, and the model is on cpu; give ids.to\(model.device\)"):
+        gpt(ids[:, :3].to("meta"))
     with pytest.raises(ConfigError, match=r"shape \(3,\) met"):
         gpt(ids[0, :3])
     for wrong in (ids[0, :3], ids[:, :0]):

@@ -236,5 +236,7 @@ def test_span_loss_is_the_mean_over_target_tokens(tokenizers, some_documents):
             logits = torch.cat([model(s["input_ids"], s["attention_mask"], decoder_input_ids=s["decoder_input_ids"], decoder_attention_mask=s["decoder_attention_mask"]).flatten(0, 1) for s in batch])
             by_hand = F.cross_entropy(logits, torch.cat([s["labels"].flatten() for s in batch]))
             assert torch.allclose(t5.loss(model, batch), by_hand, atol=1e-4)
+            (strip,) = SpanCorruption(tokenizers["t5"], strips=1).batch(some_documents[:40], rng(), length)
+            assert torch.allclose(t5.loss(model, [strip]), by_hand, atol=1e-4), "the same rows in one strip"
         tokens, padding = size_of(batch)
         assert padding < 0.5 * tokens  # a short and a long target may belong to sources of one length

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -108,6 +110,15 @@ def test_an_interrupted_run_ends_as_if_it_had_not_stopped(family, optimizer, tmp
     assert same(tmp_path / "straight", tmp_path / "broken")
     one, other = (json.loads((tmp_path / folder / "history.json").read_text()) for folder in ("straight", "broken"))
     assert one["curve"] == other["curve"]
+
+
+def test_no_thread_outlives_the_run_whose_batches_it_makes():
+    before, seen = set(threading.enumerate()), []
+    with pytest.raises(Stop), run.Ahead(lambda step: seen.append(step) or time.sleep(0.01)) as ahead:
+        ahead(3), ahead(4)
+        assert set(threading.enumerate()) > before
+        raise Stop
+    assert set(threading.enumerate()) == before and seen[:2] == [3, 4] and seen in ([3, 4], [3, 4, 5])
 
 
 def test_batches_depend_on_seed_and_step_alone(tokenizers, monkeypatch):

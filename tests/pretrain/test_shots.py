@@ -22,7 +22,7 @@ def test_one_pass_answers_as_many_prompts(layout, gpt):
     one, between = layout
     for place, (word, answer, labels) in enumerate(asked):
         text = between.join([one.format(x=x, y=y) for x, y, _ in asked[:place]] + [one.format(x=word, y="").rstrip()])
-        log_p = model(torch.tensor([[tokenizer.eos_token_id, *tokenizer(text)["input_ids"]]]))[0, -1].log_softmax(-1)
+        log_p = model(torch.tensor([[tokenizer.eos_token_id, *tokenizer(text)["input_ids"]]], device=model.device))[0, -1].log_softmax(-1)
         best = max(labels, key=lambda label: log_p[tokenizer(f" {label}")["input_ids"][0]])
         assert hits(model, tokenizer, [asked], layout)[0, place] == (best == answer), (layout, place)
 

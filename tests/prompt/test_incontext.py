@@ -37,7 +37,7 @@ def test_the_score_of_an_answer_is_the_sum_over_its_tokens(gpt):
     text = tokenizer(prompt.fill(task.test[0], "").rstrip(), add_special_tokens=False)["input_ids"]
     for label, score in zip(task.labels, found):
         answer = tokenizer(f" {label}", add_special_tokens=False)["input_ids"]
-        log_p = model(torch.tensor([text + answer]))[0].log_softmax(-1)
+        log_p = model(torch.tensor([text + answer], device=model.device))[0].log_softmax(-1)
         assert float(score) == pytest.approx(sum(log_p[len(text) - 1 + place, token].item() for place, token in enumerate(answer)), abs=1e-3)
 
 
