@@ -9,6 +9,6 @@ A ratio is ours over theirs within one pair, so that whatever else the machine d
 """
 
 from minidelta.bench.models import SHAPES
-from minidelta.bench.report import bench, figure, report
+from minidelta.bench.report import compare, figure, table
 
-__all__ = ["SHAPES", "bench", "figure", "report"]
+__all__ = ["SHAPES", "compare", "figure", "table"]

@@ -14,7 +14,6 @@ from minidelta.bench.models import IGNORED, LABELLED, Both
 from minidelta.bench.pairs import Contest
 from minidelta.costs import predict
 from minidelta.delta import IA3, HoulsbyAdapter, LST, LoRA, PromptTuning, PTuningV2, load_delta
-from minidelta.delta.base import Delta
 from minidelta.hub import load_model
 from minidelta.model import Transformer
 from minidelta.train import OPTIMIZERS
@@ -62,10 +61,9 @@ def full_steps(both: Both, goal: float) -> Iterator[Contest]:
     """All parameters train on the loss of pre-training; and with a shortcut that the libraries' own loss does not take."""
     for short in (False, True) if both.encoder else (False,):
         ours, theirs = both.ours(), both.theirs()
-        our_loss, their_loss = language_loss(both, ours, short), lambda model=theirs: model(input_ids=both.ids, labels=both.labels).loss
         name = "step, full" + (", scores only where labelled" if short else "")
         note = f"{name}: ours scores the {LABELLED:.0%} of the tokens that have a label, theirs all of them" if short else ""
-        yield steps(name, (our_loss, ours.parameters()), (their_loss, theirs.parameters()), goal=None if short else goal, same=True, note=note)
+        yield steps(name, (language_loss(both, ours, short), ours.parameters()), (their_loss(theirs, both.ids, both.labels), theirs.parameters()), goal=None if short else goal, same=True, note=note)
 
 
 def language_loss(both: Both, model: Transformer, short: bool = False) -> Callable[[], Tensor]:
@@ -88,6 +86,11 @@ def class_loss(both: Both, model: Transformer, head: nn.Module) -> Callable[[], 
     return lambda: F.cross_entropy(head(model.pool(model.hidden(both.ids))), both.classes)
 
 
+def their_loss(model: nn.Module, ids: Tensor, labels: Tensor) -> Callable[[], Tensor]:
+    """Their own loss."""
+    return lambda: model(input_ids=ids, labels=labels).loss
+
+
 def delta_steps(both: Both) -> Iterator[Contest]:
     """A delta and a new head train on a classification (BERT), a delta on the language loss (GPT)."""
     import peft
@@ -96,8 +99,8 @@ def delta_steps(both: Both) -> Iterator[Contest]:
     if not both.encoder:
         ours, theirs = both.ours(), peft.get_peft_model(both.theirs(), peft.LoraConfig(target_modules=["c_attn"], fan_in_fan_out=True, task_type="CAUSAL_LM", **lora))
         delta = LoRA(rank=RANK, targets=["q_proj", "k_proj", "v_proj"]).attach(ours)
-        their_loss = lambda: theirs(input_ids=both.ids, labels=both.labels).loss  # noqa: E731
-        yield steps("step, lora", (language_loss(both, ours), delta.parameters()), (their_loss, theirs.parameters()), "peft", 0.9, same=True, note="step, lora: GPT-2's q, k and v are one matrix there, with one pair A and B; ours are three")
+        note = "step, lora: GPT-2's q, k and v are one matrix there, with one pair A and B; ours are three"
+        yield steps("step, lora", (language_loss(both, ours), delta.parameters()), (their_loss(theirs, both.ids, both.labels), theirs.parameters()), "peft", 0.9, same=True, note=note)
         return
     kinds = {
         "lora": (LoRA(rank=RANK), peft.LoraConfig(target_modules=["query", "value"], task_type="SEQ_CLS", **lora)),
@@ -109,9 +112,8 @@ def delta_steps(both: Both) -> Iterator[Contest]:
     notes = {"adapter": "step, adapter: PEFT has no bottleneck adapter; beside ours (28 wide) stands its LoRA (rank 16) on the same two projections, with as many parameters"}
     for name, (delta, config) in kinds.items():
         ours, head, theirs = both.ours(), both.head(), peft.get_peft_model(both.theirs("classes"), config)
-        our_loss, their_loss = class_loss(both, ours, head), lambda model=theirs: model(input_ids=both.ids, labels=both.classes).loss
-        trained = [*delta.attach(ours).parameters(), *head.parameters()]
-        yield steps(f"step, {name}", (our_loss, trained), (their_loss, theirs.parameters()), "peft", 0.9, same=name in ("lora", "adapter", "ia3"), note=notes.get(name, ""))
+        trained, same = [*delta.attach(ours).parameters(), *head.parameters()], name in ("lora", "adapter", "ia3")  # which change nothing at first
+        yield steps(f"step, {name}", (class_loss(both, ours, head), trained), (their_loss(theirs, both.ids, both.classes), theirs.parameters()), "peft", 0.9, same, notes.get(name, ""))
 
 
 def beside_full(both: Both, goal: float) -> Iterator[Contest]:

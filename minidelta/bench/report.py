@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 STARTS = 3  # fresh processes that import, the fastest counts
 
 
-def bench(
+def compare(
     shapes: Sequence[str] = ("micro",), *, only: str = "", rounds: int | None = None, batch: int | None = None, tokens: int | None = None,
     threads: int | None = None, dtype: str = "float32", device: str | torch.device | None = None,
 ) -> dict[str, Any]:  # fmt: skip
@@ -52,11 +53,14 @@ def bench(
         for name in shapes:
             given = {"batch": batch, "tokens": tokens, "rounds": rounds}
             shape = replace(SHAPES[name], **{key: value for key, value in given.items() if value})
-            for config in filter(None, (shape.bert, shape.gpt)):
-                with tempfile.TemporaryDirectory() as place:
-                    for contest in progress(contests(Both(config, shape, Path(place), where, DTYPES[dtype])), description=f"{name}, {'bert' if config is shape.bert else 'gpt'}", unit="contest"):
+            for family, config in (("bert", shape.bert), ("gpt", shape.gpt)):
+                if config is None:
+                    continue
+                with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # about their own future
+                    both = Both(config, shape, Path(place), where, DTYPES[dtype])
+                    for contest in progress(contests(both), description=f"{name}, {family}", unit="contest"):
                         if only in contest.name:
-                            family = "bert" if config is shape.bert else "gpt"
                             rows.append({"shape": name, "family": family} | race(contest, shape.rounds, where))
     finally:
         torch.set_num_threads(before)
@@ -71,7 +75,7 @@ def import_time() -> float:
     return min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(STARTS))
 
 
-def report(found: dict[str, Any]) -> str:
+def table(found: dict[str, Any]) -> str:
     """The table: times, ratio with the smallest and the largest, the goal and whether it is met, memory."""
     rows = found["rows"]
     width = max(len(row["name"]) for row in rows)

@@ -35,8 +35,11 @@ def call(options: argparse.Namespace) -> int:
 
     if options.figure:
         drawable(options.figure)  # before anything is measured
-    found = bench.bench(options.shape or ["micro"], only=options.only, rounds=options.rounds, batch=options.batch, tokens=options.tokens, threads=options.threads, dtype=options.dtype)
+    found = bench.compare(
+        options.shape or ["micro"], only=options.only, rounds=options.rounds, batch=options.batch, tokens=options.tokens,
+        threads=options.threads, dtype=options.dtype,
+    )  # fmt: skip
     if options.figure:
         bench.figure(found, options.figure)
-    answer(options, found | {"figure": str(options.figure) if options.figure else None}, bench.report(found))
+    answer(options, found | {"figure": str(options.figure) if options.figure else None}, bench.table(found))
     return 0
