@@ -26,7 +26,7 @@ from minidelta.prompt.rules import RELATION_RULES, compose
 NAMES = ("bert-base-uncased", "gpt2", "t5-small", "google/flan-t5-small")
 REAL_TEXT = Path(__file__).parents[3] / "shared" / "data" / "mr_train.jsonl"
 SMALL_VOCABULARY = 3000
-OPINIONS = ("terrible", "bad", "horrible", "great", "wonderful", "good")
+OTHER_WORDS = ("terrible", "bad", "horrible", "great", "wonderful", "good", "film", "book", "restaurant", "hotel", "concert", "verdict", "news", "question", "life")
 
 BERT = {"architectures": ["BertForMaskedLM"], "attention_probs_dropout_prob": 0.1, "gradient_checkpointing": False, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 768, "initializer_range": 0.02, "intermediate_size": 3072, "layer_norm_eps": 1e-12, "max_position_embeddings": 512, "model_type": "bert", "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 0, "position_embedding_type": "absolute", "transformers_version": "4.6.0.dev0", "type_vocab_size": 2, "use_cache": True, "vocab_size": 30522}  # fmt: skip
 GPT2 = {"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1, "bos_token_id": 50256, "embd_pdrop": 0.1, "eos_token_id": 50256, "initializer_range": 0.02, "layer_norm_epsilon": 1e-05, "model_type": "gpt2", "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024, "resid_pdrop": 0.1, "summary_activation": None, "summary_first_dropout": 0.1, "summary_proj_to_labels": True, "summary_type": "cls_index", "summary_use_proj": True, "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}}, "vocab_size": 50257}  # fmt: skip
@@ -115,7 +115,7 @@ def corpus() -> tuple[str, ...]:
         lines = [example.text for name in ("sentiment", "topic", "question-type") for example in load_task(name).train[:1000]]
     of_labels = [word for words in LABEL_WORDS.values() for own in words.values() for word in own]
     of_rules = [word for words in compose(RELATION_RULES)[1].words.values() for word in words]
-    return (*lines, *300 * [" ".join(("It", "was", *of_labels, *of_rules, *OPINIONS))])
+    return (*lines, *300 * [" ".join(("It", "was", *of_labels, *of_rules, *OTHER_WORDS))])
 
 
 def wordpiece(folder: Path, size: int) -> int:
