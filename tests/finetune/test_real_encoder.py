@@ -18,7 +18,7 @@ from minidelta.hub import load_model, load_tokenizer
 
 FOLDER = os.environ.get("MINIDELTA_REAL_ENCODER", "")
 DATA = Path(__file__).parents[3] / "shared" / "data"
-STEPS = 300  # about one pass and a half, two fifths of what is usual
+STEPS = 300  # one to two passes, two fifths of what is usual
 
 pytestmark = [
     pytest.mark.skipif(not FOLDER, reason="no real encoder: set MINIDELTA_REAL_ENCODER to the folder of a pre-trained BERT"),
