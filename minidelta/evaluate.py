@@ -60,6 +60,23 @@ def f1_macro(predictions: Sequence, golds: Sequence) -> float:
     return sum(_f1(hits[c], said[c], true[c]) for c in classes) / len(classes)
 
 
+def f1_semeval(predictions: Sequence, golds: Sequence) -> float:
+    """The official figure of SemEval-2010 task 8 (Hendrickx et al. 2010): macro F1 over the relations, each with its direction.
+
+    The label "Cause-Effect(e2,e1)" is the relation Cause-Effect in one of two directions.  A hit must have both right; what was
+    said, and what is true, count for the relation whichever way.  Other is no relation, and earns nothing.
+
+    >>> round(f1_semeval(["A(e1,e2)", "A(e2,e1)", "B(e1,e2)"], ["A(e1,e2)", "A(e1,e2)", "Other"]), 3)  # A: 1/2; B: 0, said in vain
+    0.25
+    """
+    _check(predictions, golds)
+    relation = lambda label: (label or "Other").partition("(")[0]  # noqa: E731
+    hits = Counter(relation(g) for p, g in zip(predictions, golds) if p == g)
+    said, true = Counter(map(relation, predictions)), Counter(map(relation, golds))
+    relations = {**true, **said}.keys() - {"Other"}
+    return sum(_f1(hits[r], said[r], true[r]) for r in relations) / max(1, len(relations))
+
+
 def spans(tags: Sequence[str]) -> set[tuple[str, int, int]]:
     """The (type, start, end) of every span in a row of BIO tags; end is one past the last word.
 
@@ -182,6 +199,7 @@ METRICS: dict[str, Callable[[Sequence, Sequence], float]] = {
     "accuracy": accuracy,
     "f1_micro": f1_micro,
     "f1_macro": f1_macro,
+    "f1_semeval": f1_semeval,
     "span_f1": span_f1,
     "exact_match": exact_match,
     "f1_answer": f1_answer,
@@ -194,7 +212,7 @@ def evaluate(learner: Learner, examples: Sequence, metric: str | Callable | Sequ
 
     Args:
         learner: has `predict(examples)`.
-        examples: what to predict; each has its gold answer as `.target`.
+        examples: what to predict; each has its gold answer (or several) as `.gold`.
         metric: a name of METRICS, a function (predictions, golds) -> figure, or several names.
     Returns: the figure; for several names a dictionary of figures.
     Raises: ConfigError for an unknown metric, DataError without examples.
@@ -209,7 +227,7 @@ def evaluate(learner: Learner, examples: Sequence, metric: str | Callable | Sequ
     for name in names:
         if not callable(name) and name not in METRICS:
             raise ConfigError(f"Unknown metric {name!r}. {near_misses(str(name), METRICS)}")
-    predictions, golds = learner.predict(examples), [example.target for example in examples]
+    predictions, golds = learner.predict(examples), [example.gold for example in examples]
     scores = {name: (name if callable(name) else METRICS[name])(predictions, golds) for name in names}
     return scores[metric] if isinstance(metric, str) or callable(metric) else scores
 

@@ -18,8 +18,11 @@ EXAMPLES = """examples:
   minidelta run --model bert-micro --task sentiment --method prompt --shots 16 --search lm-bff --out runs/found
   minidelta run --model gpt-icl-mini --task words.csv --method incontext --shots 4 --template arrow
   minidelta run --model gpt-micro --task sentiment --method incontext --shots 8 --calibrate contextual
+  minidelta run --model bert-base-uncased --task hub:mnli --method lora --limit 2000
   minidelta run --model gpt-micro --task translation --method incontext --shots 4 --description 'Translate English to French:'
 
+hub:NAME is a data set of the Hugging Face hub: sst2, mnli, ag_news, semeval, squad, wmt14:de-en and wmt16:ro-en are known by
+name, in either direction of languages, and of any other NAME[text=COLUMN,label=COLUMN] says which columns are meant.
 A file holds `text`, optional `text_b`, and `label`, as JSON lines, CSV or TSV; a folder holds train, validation
 and test files.  What cannot be used is told with file and line; --strict stops there.
 """
@@ -31,6 +34,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--task", required=True, help="a built-in name, your .jsonl / .csv / .tsv file or folder, or hub:NAME")
     command.add_argument("--method", default="lora", help="full, head, prompt, incontext, lora, ... (default lora; `minidelta list methods`)")
     command.add_argument("--shots", type=whole, metavar="K", help="train on K examples per class (default: all); with --method incontext: K examples in all stand before the question (default 8)")
+    command.add_argument("--limit", type=natural, metavar="N", help="take at most N records of each part, drawn by the seed, to try a large data set (default: all)")
     command.add_argument("--seed", type=whole, default=0, help="of draws, splits and weights (default 0)")
     command.add_argument("--steps", type=natural, help="updates (default: by the task's size)")
     command.add_argument("--lr", type=rate, help="peak learning rate (default: the method's own)")
@@ -63,7 +67,7 @@ def call(options: argparse.Namespace) -> int:
     shown = options.method == "incontext"  # then shots are demonstrations in one prompt, chosen from all training examples
     if options.shots == 0 and not shown:
         raise ConfigError("0 shots leave nothing to train on; give at least 1, or --method incontext, or --method prompt --tune none")
-    task = load_task(options.task, options.seed, None if shown else options.shots, options.strict, columns)
+    task = load_task(options.task, options.seed, None if shown else options.shots, options.strict, columns, options.limit)
     for line in run.remarks(task):
         print(line, file=sys.stderr)
     result = run.run(

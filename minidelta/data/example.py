@@ -15,7 +15,7 @@ class Example:
             None where the answer is words or tags, or is not known.
         meta: what else the record says, under the record's own keys:
             relation: head, tail (character spans `(start, end)` in text);  tagging: tokens, tags;
-            extraction: answer, start (character offset in text);  choice: choices;  generation: answer;
+            extraction: answer, start (character offset in text), answers (all that count as right, where there are several);  choice: choices;  generation: answer;
             a record of a person's own file: its further columns, as strings.
         source: where it was read ("reviews.jsonl:12"), for complaints about it.
 
@@ -37,3 +37,12 @@ class Example:
         if self.label is not None:
             return self.label
         return self.meta.get("tags", self.meta.get("answer"))
+
+    @property
+    def gold(self) -> str | int | list[str] | None:
+        """What counts as right: the target, or all answers that people gave to a question about a passage.
+
+        >>> Example("Ada lives in Oslo.", "Where?", meta={"answer": "Oslo", "start": 13, "answers": ["Oslo", "in Oslo"]}).gold
+        ['Oslo', 'in Oslo']
+        """
+        return self.meta.get("answers", self.target) if "start" in self.meta else self.target

@@ -1,9 +1,12 @@
 """`datasets` objects in and out, and data sets of the hub where the network (or the hub's cache) has them."""
 
+import random
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from minidelta.data.example import Example
+from minidelta.data.known import KNOWN, Known, find_known
 from minidelta.data.parts import NAMES, Parts, fill
 from minidelta.data.readers import BadRecord, Columns, Skipped, to_example
 from minidelta.errors import DataError
@@ -11,32 +14,30 @@ from minidelta.errors import DataError
 if TYPE_CHECKING:
     import datasets
 
-# Short name -> repository, configuration, columns, and which split plays which part.  The labels of GLUE's own
-# test splits are hidden, so that the published validation split is the test part here, as in most papers.
-KNOWN = {
-    "sst2": ("nyu-mll/glue", "sst2", Columns("sentence"), {"train": "train", "test": "validation"}),
-    "mnli": ("nyu-mll/glue", "mnli", Columns("premise", "hypothesis"), {"train": "train", "test": "validation_matched"}),
-    "ag_news": ("fancyzhx/ag_news", None, Columns(), {"train": "train", "test": "test"}),
-}
+MOST = 500_000  # rows of one split that become examples; of more (WMT has millions) so many are drawn
 NAME = re.compile(r"hub:(?P<name>[^:\[\]]+)(:(?P<config>[^:\[\]]+))?(\[(?P<columns>[^\[\]]*)\])?")
 
 
-def hub_parts(source: str, seed: int) -> Parts:
+def hub_parts(source: str, seed: int, limit: int | None = None) -> tuple[Parts, Known]:
     """Load "hub:NAME", "hub:NAME:CONFIG" or "hub:NAME:CONFIG[text=COLUMN,text_b=COLUMN,label=COLUMN]".
 
     Args:
-        source: NAME is sst2, mnli, ag_news, or a repository of the hub ("nyu-mll/glue").
-        seed: of the split, where the data set has no test split with labels.
-    Returns: the parts; data sets with a test split whose labels are hidden use their validation split instead.
+        source: NAME is one of `KNOWN` (sst2, mnli, ag_news, semeval, squad, wmt14, wmt16), or a repository of the hub
+            ("nyu-mll/glue"); of wmt, CONFIG says from which language to which (`de-en`, `en-de`).
+        seed: of the split, where the data set has no test split with labels, and of what is drawn.
+        limit: at most so many rows of each split, drawn by the seed; None: all, up to `MOST`.
+    Returns: the parts, and what is known of the data set; one with a test split whose labels are hidden uses its
+        validation split instead.
     Raises: DataError when the name is malformed or unknown, the hub cannot be reached, or a column is missing.
     """
     match = NAME.fullmatch(source)
     if not match:
         raise DataError(f"{source!r} is not understood; expected hub:NAME, hub:NAME:CONFIG or hub:NAME[text=COLUMN,label=COLUMN]")
-    name, config, columns, splits = KNOWN.get(match["name"], (match["name"], match["config"], Columns(), None))
-    if match["columns"]:
-        columns = _columns(source, match["columns"])
-    return dataset_parts(_download(name, config), columns, seed, splits, source)
+    about = find_known(match["name"], match["config"])
+    if about is None or match["columns"]:
+        name, config = (about.repository, about.config) if about else (match["name"], match["config"])
+        about = Known(name, config, _columns(source, match["columns"]) if match["columns"] else Columns(), about and about.splits)
+    return dataset_parts(_download(about.repository, about.config), about.columns, seed, about.splits, source, limit, about.reshape), about
 
 
 def dataset_parts(
@@ -45,40 +46,71 @@ def dataset_parts(
     seed: int = 0,
     splits: dict[str, str] | None = None,
     name: str = "dataset",
+    limit: int | None = None,
+    reshape: Callable[[dict], dict] | None = None,
 ) -> Parts:
     """Take the three parts out of a `datasets` object; a plain `Dataset` counts as training part and is split.
 
     Args:
         data: with splits called train, validation (or dev), test, or as `splits` says.
         columns: what the data set calls its columns; a ClassLabel's numbers become its names.
-        seed: of the split of what is missing.
+        seed: of the split of what is missing, and of what is drawn.
         splits: part -> split.
         name: what reports call the data set.
+        limit: at most so many rows of each split; None: `MOST`.
+        reshape: as of `from_dataset`.
     Raises: DataError when there is no training split or no such column.
     """
     held = data if isinstance(data, dict) else {"train": data}
     splits = splits or {part: split for part, names in NAMES.items() for split in names if split in held}
-    if "train" not in splits:
-        raise DataError(f"{name}: no train split; it has {', '.join(map(str, held))}")
+    if missing := [split for split in ("train", *splits.values()) if split not in held]:
+        raise DataError(f"{name}: no {missing[0]} split; it has {', '.join(map(str, held))}")
     parts = Parts([], [], [])
     for part in ("train", "validation", "test"):
         if part not in splits:
             continue
-        examples, skipped = from_dataset(held[splits[part]], columns, f"{name}/{splits[part]}")
+        split = splits[part]
+        drawn = draw(len(held[split]), limit or MOST, seed)
+        if len(drawn) < len(held[split]):
+            parts.notes.append(f"{len(drawn):,} of the {len(held[split]):,} rows of the {split} split are drawn (seed {seed})")
+        examples, skipped = from_dataset(held[split], columns, f"{name}/{split}", drawn, reshape)
         if part == "test" and not examples and parts.validation:
-            parts.notes.append(f"the labels of {splits[part]} are hidden; the validation split is the test part")
+            parts.notes.append(f"the labels of {split} are hidden; the validation split is the test part")
             parts.test, parts.validation = parts.validation, []
             continue
+        if split not in NAMES[part]:
+            parts.notes.append(f"the {part} part is the {split} split ({len(examples):,} records)")
         setattr(parts, part, examples)
         parts.skipped += skipped
     return fill(parts, seed, f"{name}/{splits['train']}")
 
 
-def from_dataset(data: "datasets.Dataset", columns: Columns = Columns(), name: str = "dataset") -> tuple[list[Example], list[Skipped]]:
+def draw(count: int, limit: int, seed: int) -> range | list[int]:
+    """Which of `count` rows are taken, in their order: all, or `limit` of them.
+
+    >>> draw(3, 5, seed=0), len(draw(100, 5, seed=0))
+    (range(0, 3), 5)
+    """
+    return range(count) if count <= limit else sorted(random.Random(f"{seed} limit").sample(range(count), limit))
+
+
+def from_dataset(
+    data: "datasets.Dataset",
+    columns: Columns = Columns(),
+    name: str = "dataset",
+    rows: range | list[int] | None = None,
+    reshape: Callable[[dict], dict] | None = None,
+) -> tuple[list[Example], list[Skipped]]:
     """Turn the rows of a `datasets.Dataset` into examples and reports of what was left out (row numbers from 1).
 
     Columns that an `Example` has no place for are kept in `meta`, so that `from_dataset(to_dataset(x))` gives x.
 
+    Args:
+        data: the rows.
+        columns: what it calls its columns.
+        name: what reports call it.
+        rows: which of them (numbers from 0); None: all.
+        reshape: a row, its label named, -> a record with the keys of an `Example` (`known.py`).
     Raises: DataError when the data set lacks the text column.
 
     >>> import datasets
@@ -90,23 +122,26 @@ def from_dataset(data: "datasets.Dataset", columns: Columns = Columns(), name: s
     if missing == [columns.text] or (missing and not {"tags", "answer"} & set(data.column_names)):
         raise DataError(f"{name}: no column {missing[0]!r}; it has {', '.join(data.column_names)}")
     names = getattr(data.features.get(columns.label), "names", None)  # a ClassLabel keeps its words apart
-    own = {columns.text, columns.text_b, columns.label}
+    rows = range(len(data)) if rows is None else rows
     examples, skipped = [], []
-    for row, record in enumerate(data, start=1):
+    for row, record in zip(rows, data if len(rows) == len(data) else data.select(rows)):
         try:
             if names and record[columns.label] is not None:
                 if record[columns.label] < 0:
                     raise BadRecord(f"{columns.label!r} is {record[columns.label]}: hidden")
                 record[columns.label] = names[record[columns.label]]
+            used = columns
+            if reshape:
+                record, used = reshape(record), Columns()
             if record.get("choices") is not None:  # the label is an index and stays a number; the text may be empty
-                example = Example(record[columns.text], record.get(columns.text_b), record[columns.label])
+                example = Example(record[used.text], record.get(used.text_b), record[used.label])
             else:
-                example = to_example(record, columns, labelled=record.get("tags") is None and record.get("answer") is None)
+                example = to_example(record, used, labelled=record.get("tags") is None and record.get("answer") is None)
         except BadRecord as error:
-            skipped.append(Skipped(name, row, str(error)))
+            skipped.append(Skipped(name, row + 1, str(error)))
             continue
-        example.meta = {key: value for key, value in record.items() if key not in own and value is not None}
-        example.source = f"{name}:{row}"
+        example.meta = {key: value for key, value in record.items() if key not in (used.text, used.text_b, used.label) and value is not None}
+        example.source = f"{name}:{row + 1}"
         examples.append(example)
     return examples, skipped
 

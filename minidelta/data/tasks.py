@@ -61,6 +61,7 @@ def load_task(
     shots: int | None = None,
     strict: bool = False,
     columns: Columns = Columns(),
+    limit: int | None = None,
 ) -> Task:
     """Load a task by its name, its file or folder, its name on the hub, or from a `datasets` object.
 
@@ -76,6 +77,7 @@ def load_task(
             stays whole.
         strict: raise at the first record that cannot be used instead of leaving it out.
         columns: what a file calls its columns.
+        limit: at most so many records of each part, drawn by the seed, to try a large data set; None takes all.
     Returns: the task; its lists are yours to change.
     Raises: TaskError for an unknown name; DataError for a file that cannot be used, or holds too little.
 
@@ -83,17 +85,23 @@ def load_task(
     >>> len(task.train), task.labels
     (16, ('negative', 'positive'))
     """
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise DataError(f"limit is {limit!r}; expected a whole number of records, at least 1")
     if isinstance(source, str) and source in world.TASKS:
         task = _built_in(source)
     elif isinstance(source, str) and source.startswith("hub:"):
-        task = _checked(source, huggingface.hub_parts(source, seed))
+        found, about = huggingface.hub_parts(source, seed, limit)
+        task = _checked(source, found, about.kind)
+        task = replace(task, metric=about.metric, prefix=about.prefix, description=about.description)
     elif huggingface.is_dataset(source):
-        task = _checked("dataset", huggingface.dataset_parts(source, columns, seed))
+        task = _checked("dataset", huggingface.dataset_parts(source, columns, seed, limit=limit))
     else:
         path = _path(source)
         task = _checked(path.name.removesuffix(path.suffix), parts.file_parts(path, columns, seed))
     if strict and task.skipped:
         raise DataError(f"{task.skipped[0]} ({len(task.skipped)} unusable in all; strict reading stops here)")
+    if limit is not None:
+        task = _at_most(task, limit, seed)
     if shots is not None:
         train = few_shot(task.train, shots, seed)
         task = replace(task, train=train, validation=at_most(task.validation, shots, seed))
@@ -136,11 +144,44 @@ def _from_world(record: dict[str, Any]) -> Example:
     return Example(text, record.get("text_b"), record.get("label"), meta)
 
 
-def _checked(name: str, found: parts.Parts) -> Task:
+def _at_most(task: Task, limit: int, seed: int) -> Task:
+    """A task with `limit` examples of each part, or all where there are fewer."""
+    kept = {}
+    for part in ("train", "validation", "test"):
+        examples = getattr(task, part)
+        kept[part] = [examples[row] for row in huggingface.draw(len(examples), limit, seed)]
+        if len(kept[part]) < len(examples):
+            task.notes.append(f"{limit:,} of the {len(examples):,} records of the {part} part are drawn (seed {seed})")
+    return replace(task, **kept)
+
+
+def _checked(name: str, found: parts.Parts, kind: str = "classification") -> Task:
     """Look at a person's parts with their eyes: is there something to learn, and can it be measured?"""
     if not found.train:
         first = f"; the first: {found.skipped[0]}" if found.skipped else ""
         raise DataError(f"{name}: no usable record for training, {len(found.skipped)} left out{first}")
+    labels, test, validation, skipped = (), found.test, found.validation, list(found.skipped)
+    if kind in ("classification", "relation"):
+        labels = _labels(name, found)
+        validation, test = ([example for example in part if example.label in labels] for part in (validation, test))
+        for example in [*found.validation, *found.test]:
+            if example.label not in labels:
+                file, _, line = example.source.rpartition(":")
+                skipped.append(Skipped(file, int(line), f"label {example.label!r} does not occur in training"))
+    if not test:
+        raise DataError(f"{name}: no record is left to hold out for the test part; give more records, or a test file")
+    notes = list(found.notes)
+    seen = {(example.text, example.text_b) for example in found.train}
+    if doubles := sum((example.text, example.text_b) in seen for example in test):
+        notes.append(f"{doubles:,} of {len(test):,} test texts stand in the training part too: the score flatters")
+    return Task(name, kind, labels, "accuracy", found.train, validation, test, skipped, notes)
+
+
+def _labels(name: str, found: parts.Parts) -> tuple[str, ...]:
+    """The labels of the training part, if they can be classes.
+
+    Raises: DataError if there is one only, or so many that the column is a wrong one.
+    """
     labels = order_labels({str(example.label) for example in found.train})
     if len(labels) == 1:
         raise DataError(f"{name}: every training record has the label {labels[0]!r}; there is nothing to learn")
@@ -149,20 +190,7 @@ def _checked(name: str, found: parts.Parts) -> Task:
             f"{name}: {len(labels):,} different labels in {len(found.train):,} records ({', '.join(labels[:3])}, ...); "
             f"a label is one of a few classes: is this the right column?"
         )
-    test, skipped = [], list(found.skipped)
-    validation = [example for example in found.validation if example.label in labels]
-    test = [example for example in found.test if example.label in labels]
-    for example in [*found.validation, *found.test]:
-        if example.label not in labels:
-            file, _, line = example.source.rpartition(":")
-            skipped.append(Skipped(file, int(line), f"label {example.label!r} does not occur in training"))
-    if not test:
-        raise DataError(f"{name}: no record is left to hold out for the test part; give more records, or a test file")
-    notes = list(found.notes)
-    seen = {(example.text, example.text_b) for example in found.train}
-    if doubles := sum((example.text, example.text_b) in seen for example in test):
-        notes.append(f"{doubles:,} of {len(test):,} test texts stand in the training part too: the score flatters")
-    return Task(name, "classification", labels, "accuracy", found.train, validation, test, skipped, notes)
+    return labels
 
 
 def order_labels(labels: set[str]) -> tuple[str, ...]:

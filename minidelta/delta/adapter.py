@@ -43,6 +43,7 @@ class HoulsbyAdapter(Delta):
     paper = "Houlsby et al. 2019"
     default_targets: Sequence[str] = ("attn_out", "ffn_out")
     learning_rate = 1e-2
+    slowing = 0.5
     parallel = False  # reads what came out of the sublayer
 
     def __init__(self, bottleneck_dim: int = 16, activation: str = "gelu", scaling: float = 1.0, targets: str | Sequence[str] | None = None) -> None:

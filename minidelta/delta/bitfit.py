@@ -41,6 +41,7 @@ class BitFit(Delta):
     paper = "Ben Zaken et al. 2022"
     default_targets = (*PRESETS["linear"], *NORMS)
     learning_rate = 2e-2
+    slowing = 0.5
 
     def __init__(self, targets: str | Sequence[str] | None = None) -> None:
         super().__init__(targets)

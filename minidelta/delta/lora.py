@@ -38,6 +38,7 @@ class LoRA(LinearDelta):
     name = "lora"
     paper = "Hu et al. 2021"
     learning_rate = 5e-3
+    slowing = 0.5
     peft = "LORA"
 
     def __init__(self, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, targets: str | Sequence[str] | None = None) -> None:

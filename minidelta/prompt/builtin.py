@@ -62,7 +62,7 @@ ANY_PAIR = Template("{text_a|shorten} {text_b|shorten} In short: {mask}.", "shor
 
 
 def templates_for(task: Task) -> list[Template]:
-    """The templates of a built-in task; for any other task of labels a plain one.
+    """The templates of a built-in task; for any other task of labels a plain one, which for a relation names the two entities.
 
     >>> from minidelta.data import load_task
     >>> [template.name for template in templates_for(load_task("topic"))]
@@ -70,6 +70,8 @@ def templates_for(task: Task) -> list[Template]:
     """
     if task.built_in and task.name in TEMPLATES:
         return TEMPLATES[task.name]
+    if task.kind == "relation":
+        return TEMPLATES["relation"]
     if not task.labels or task.kind == "tagging":
         raise PromptError(f"There is no template for the {task.kind} task {task.name!r}. {near_misses(task.name, TEMPLATES)}")
     return [ANY_PAIR if any(example.text_b is not None for example in task.train) else ANY_TEXT]

@@ -173,7 +173,7 @@ class StructuredLearner(Learner):
         found = {}
         for task in tasks:
             examples = [structured(example, task) for example in task.test]
-            found[task.name] = METRICS[task.metric](self.predict(examples), [example.target for example in examples])
+            found[task.name] = METRICS[task.metric](self.predict(examples), [example.gold for example in examples])
         return found
 
     def settings(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from minidelta.finetune import learner_for, train_task
 from minidelta.finetune.text2text import TextToText
 from minidelta.finetune.formats import read_answer, target_text
 from minidelta.finetune.relation import REPRESENTATIONS
-from minidelta.finetune.training import Batches, parameter_groups
+from minidelta.finetune.training import FOUND_AT, Batches, delta_rate, parameter_groups, scaled
 from tests.finetune.tiny import FAMILIES, TASK_OF, model, task, tokenizer
 
 SUITED = [(family, kind) for family in FAMILIES for kind in TASK_OF if (family, kind) != ("bert", "generation")]
@@ -298,3 +298,10 @@ def test_groups_for_every_method():
     assert groups[0] == {"params": ["d"], "lr": 0.5} and groups[1]["params"] == ours.parameters()
     with pytest.raises(Exception, match="none was given"):
         parameter_groups(ours, "lora")
+
+
+@pytest.mark.parametrize(("shape", "d_model", "rate"), [("encoder", 64, 1), ("encoder", 192, 3**-1.5), ("encoder", 768, 3**-1.5 / 2), ("decoder", 768, 6**-1.5), ("encoder-decoder", 128, 1)])
+def test_a_delta_slows_less_on_a_wide_bert(shape, d_model, rate):
+    """Families that were measured on a real BERT say so; others keep the law of whole models, which begins where it began."""
+    assert delta_rate(1.0, shape, d_model, slowing=0.5 if shape == "encoder" else 1.5) == pytest.approx(rate)
+    assert delta_rate(1.0, shape, d_model) == pytest.approx(scaled(1.0, d_model, FOUND_AT[shape]))
