@@ -100,7 +100,8 @@ def _from_hub(name: str, weights: bool) -> Path:
 
 
 def _known(name: str) -> str:
-    return near_misses(name, embedded_models()) if embedded_models() else "No checkpoint is embedded in this installation."
+    names = [known for known in embedded_models() if "-step" in name or "-step" not in known]  # snapshots only for those who ask for one
+    return near_misses(name, names) if names else "No checkpoint is embedded in this installation."
 
 
 def read_json(path: Path) -> dict:
