@@ -70,7 +70,10 @@ def f1_semeval(predictions: Sequence, golds: Sequence) -> float:
     0.25
     """
     _check(predictions, golds)
-    relation = lambda label: (label or "Other").partition("(")[0]  # noqa: E731
+
+    def relation(label: str | None) -> str:
+        return (label or "Other").partition("(")[0]
+
     hits = Counter(relation(g) for p, g in zip(predictions, golds) if p == g)
     said, true = Counter(map(relation, predictions)), Counter(map(relation, golds))
     relations = {**true, **said}.keys() - {"Other"}

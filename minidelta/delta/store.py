@@ -134,7 +134,7 @@ def fingerprint(model: nn.Module) -> str:
     digest = hashlib.sha256(repr(model.config).encode())
     for name, value in sorted(model.backbone_state().items()):
         digest.update(name.encode())
-        digest.update(before.get(name, value).detach().float().cpu().contiguous().numpy().tobytes())
+        digest.update(before.get(name, value).detach().float().cpu().contiguous().numpy())
     return digest.hexdigest()
 
 
