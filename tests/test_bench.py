@@ -10,6 +10,7 @@ import torch
 
 from minidelta import bench, cli
 from minidelta.bench import pairs
+from minidelta.bench.contests import step
 from minidelta.bench.models import SHAPES, Both, Shape
 from minidelta.bench.pairs import Contest, race
 from minidelta.errors import ConfigError
@@ -88,6 +89,13 @@ def test_the_memory_of_a_run_leaves_out_what_was_there():
         there.view(-1), torch.ones(500)
 
     assert pairs.most(run, lambda: [there], CPU) == 500 * 4 / 1e6
+
+
+def test_frozen_weights_were_there_before_a_step():
+    layer, bias = torch.nn.Linear(100, 100).requires_grad_(False), torch.zeros(100, requires_grad=True)
+    way, state = step(lambda: (layer(torch.ones(1, 100) + bias)).sum(), [*layer.parameters(), bias])
+    way()
+    assert 0 < pairs.most(way, state, CPU) < layer.weight.nbytes / 1e6
 
 
 def test_both_sides_hold_the_same_weights(tmp_path):

@@ -3,7 +3,7 @@
 import importlib.util
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -98,9 +98,9 @@ def delta_steps(both: Both) -> Iterator[Contest]:
     lora = {"r": RANK, "lora_alpha": 16}
     if not both.encoder:
         ours, theirs = both.ours(), peft.get_peft_model(both.theirs(), peft.LoraConfig(target_modules=["c_attn"], fan_in_fan_out=True, task_type="CAUSAL_LM", **lora))
-        delta = LoRA(rank=RANK, targets=["q_proj", "k_proj", "v_proj"]).attach(ours)
+        LoRA(rank=RANK, targets=["q_proj", "k_proj", "v_proj"]).attach(ours)
         note = "step, lora: GPT-2's q, k and v are one matrix there, with one pair A and B; ours are three"
-        yield steps("step, lora", (language_loss(both, ours), delta.parameters()), (their_loss(theirs, both.ids, both.labels), theirs.parameters()), "peft", 0.9, same=True, note=note)
+        yield steps("step, lora", (language_loss(both, ours), ours.parameters()), (their_loss(theirs, both.ids, both.labels), theirs.parameters()), "peft", 0.9, same=True, note=note)
         return
     kinds = {
         "lora": (LoRA(rank=RANK), peft.LoraConfig(target_modules=["query", "value"], task_type="SEQ_CLS", **lora)),
@@ -112,16 +112,17 @@ def delta_steps(both: Both) -> Iterator[Contest]:
     notes = {"adapter": "step, adapter: PEFT has no bottleneck adapter; beside ours (28 wide) stands its LoRA (rank 16) on the same two projections, with as many parameters"}
     for name, (delta, config) in kinds.items():
         ours, head, theirs = both.ours(), both.head(), peft.get_peft_model(both.theirs("classes"), config)
-        trained, same = [*delta.attach(ours).parameters(), *head.parameters()], name in ("lora", "adapter", "ia3")  # which change nothing at first
-        yield steps(f"step, {name}", (class_loss(both, ours, head), trained), (their_loss(theirs, both.ids, both.classes), theirs.parameters()), "peft", 0.9, same, notes.get(name, ""))
+        delta.attach(ours)
+        all_of_ours, same = [*ours.parameters(), *head.parameters()], name in ("lora", "adapter", "ia3")  # which change nothing at first
+        yield steps(f"step, {name}", (class_loss(both, ours, head), all_of_ours), (their_loss(theirs, both.ids, both.classes), theirs.parameters()), "peft", 0.9, same, notes.get(name, ""))
 
 
 def beside_full(both: Both, goal: float) -> Iterator[Contest]:
     """What freezing spares: our step of a delta beside our step of everything, on the same classification."""
     for delta, wanted in ((LoRA(rank=RANK), goal), (LST(), 0.4)):
         one, other, head, full_head = both.ours(), both.ours(), both.head(), both.head()
-        trained = [*delta.attach(one).parameters(), *head.parameters()]
-        ours, full = (class_loss(both, one, head), trained), (class_loss(both, other, full_head), [*other.parameters(), *full_head.parameters()])
+        delta.attach(one)
+        ours, full = (class_loss(both, one, head), [*one.parameters(), *head.parameters()]), (class_loss(both, other, full_head), [*other.parameters(), *full_head.parameters()])
         yield steps(f"step, {delta.name} beside full", ours, full, "our full step", wanted)
 
 
@@ -129,23 +130,24 @@ def steps(name: str, ours: tuple, theirs: tuple, beside: str = "transformers", g
     """A contest of training steps: forward, backward, AdamW.
 
     Args:
-        ours, theirs: (loss, parameters) of each side; of the parameters those train that require a gradient.
+        ours, theirs: (loss, all parameters) of each side; those train that require a gradient.
         same: whether both losses are equal before the first step.
     """
-    ways, states = zip(*(step(loss, [p for p in parameters if p.requires_grad]) for loss, parameters in (ours, theirs)))
+    ways, states = zip(*(step(*side) for side in (ours, theirs)))
     return Contest(name, *ways, beside=beside, goal=goal, results=(ours[0], theirs[0]) if same else None, state=states, note=note)
 
 
-def step(loss: Callable[[], Tensor], trained: list[Tensor]) -> tuple[Step, Callable[[], list[Tensor]]]:
-    """One training step, and what is there between two of them (the weights, which the graph leads to, and the moments)."""
-    moves = OPTIMIZERS["adamw"]([{"params": trained, "lr": 1e-6}], (0.9, 0.999), 0.0)
+def step(loss: Callable[[], Tensor], parameters: Iterable[Tensor]) -> tuple[Step, Callable[[], list[Tensor]]]:
+    """One training step, and what is there between two of them: the weights, frozen ones too, and the moments."""
+    weights = list(parameters)
+    moves = OPTIMIZERS["adamw"]([{"params": [p for p in weights if p.requires_grad], "lr": 1e-6}], (0.9, 0.999), 0.0)
 
     def way() -> None:
         moves.zero_grad(set_to_none=True)
         loss().backward()
         moves.step()
 
-    return way, lambda: [*trained, *(t for state in moves.state.values() for t in state.values() if isinstance(t, Tensor))]
+    return way, lambda: [*weights, *(t for state in moves.state.values() for t in state.values() if isinstance(t, Tensor))]
 
 
 def writing(both: Both, goal: float) -> Iterator[Contest]:
