@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import shutil
 import time
 from dataclasses import replace
 
@@ -37,6 +39,15 @@ def test_every_contest_is_run_in_both_families(found):
     assert {("bert", f"step, {name}") for name in steps} | {(family, name) for family in ("bert", "gpt") for name in both} <= set(names)
     assert {("gpt", "write 3 pieces, batch 1"), ("gpt", "write 3 pieces, batch 16")} <= set(names)
     assert len(names) == len(set(names))
+
+
+@pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "g++")), reason="needs a C++ compiler")
+def test_what_compiling_spares_is_measured_when_asked_for(monkeypatch):
+    monkeypatch.setitem(SHAPES, "micro", replace(SHAPE, gpt=None))
+    rows = bench.compare(["micro"], only="lora, compiled", compile=True)["rows"]
+    assert [(row["name"], row["beside"], row["ours_mb"]) for row in rows] == [("step, lora, compiled", "our plain step", None)]
+    with pytest.raises(ConfigError, match="No contest"):
+        bench.compare(["micro"], only="compiled")
 
 
 def test_the_rows_say_what_the_contract_asks(found):

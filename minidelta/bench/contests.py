@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,11 +26,13 @@ SCALED = r".*(key|value|layer\.\d+\.output\.dense)"  # what IA3 scales
 Step = Callable[[], None]
 
 
-def contests(both: Both) -> Iterator[Contest]:
-    """All contests of one shape, made one after the other, so that only the models of one are in memory."""
+def contests(both: Both, compile: bool = False) -> Iterator[Contest]:
+    """All contests of one shape, made one after the other, so that only the models of one are in memory; with those of torch.compile if asked."""
     micro = both.config.d_model < 512
     yield forward(both)
     yield from full_steps(both, 0.85 if micro else 0.95)
+    if compile:
+        yield from compiled_steps(both)
     if importlib.util.find_spec("peft"):
         yield from delta_steps(both)
     if both.encoder:
@@ -124,6 +127,18 @@ def beside_full(both: Both, goal: float) -> Iterator[Contest]:
         delta.attach(one)
         ours, full = (class_loss(both, one, head), [*one.parameters(), *head.parameters()]), (class_loss(both, other, full_head), [*other.parameters(), *full_head.parameters()])
         yield steps(f"step, {delta.name} beside full", ours, full, "our full step", wanted)
+
+
+def compiled_steps(both: Both) -> Iterator[Contest]:
+    """What torch.compile spares: our step with kernels of its own beside the same step without."""
+    for name, deltas in (("full", (None, None)), ("lora", (LoRA(rank=RANK), LoRA(rank=RANK)))):
+        one, other = both.ours(), both.ours()
+        for model, delta in zip((one, other), deltas):
+            if delta is not None:
+                delta.attach(model)
+        loss = torch.compile(language_loss(both, one))
+        contest = steps(f"step, {name}, compiled", (loss, one.parameters()), (language_loss(both, other), other.parameters()), "our plain step", same=True)
+        yield replace(contest, state=None)  # torch.compile steps back for good where tensors are watched
 
 
 def steps(name: str, ours: tuple, theirs: tuple, beside: str = "transformers", goal: float | None = None, same: bool = False, note: str = "") -> Contest:

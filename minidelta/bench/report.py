@@ -25,7 +25,7 @@ STARTS = 3  # fresh processes that import, the fastest counts
 
 def compare(
     shapes: Sequence[str] = ("micro",), *, only: str = "", rounds: int | None = None, batch: int | None = None, tokens: int | None = None,
-    threads: int | None = None, dtype: str = "float32", device: str | torch.device | None = None,
+    threads: int | None = None, dtype: str = "float32", compile: bool = False, device: str | torch.device | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure.
 
@@ -36,6 +36,7 @@ def compare(
         batch, tokens: of a step; None: the shape's own.
         threads: of the CPU; None: torch's own.
         dtype: of both sides, "float32" or "bfloat16".
+        compile: measure what `torch.compile` spares, too, which needs a C++ compiler and up to a minute a shape.
         device: None: as `minidelta.hub.device` chooses.
     Returns: `rows` (see `pairs.race`, with the `shape` of each), and the machine: device, threads, dtype, matmul_gflops (its
         matrix-product peak), import_ms (of `import minidelta` beyond torch), peft (False: it is not installed, and its rows are left out).
@@ -59,7 +60,7 @@ def compare(
                 with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
                     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # about their own future
                     both = Both(config, shape, Path(place), where, DTYPES[dtype])
-                    for contest in progress(contests(both), description=f"{name}, {family}", unit="contest"):
+                    for contest in progress(contests(both, compile), description=f"{name}, {family}", unit="contest"):
                         if only in contest.name:
                             rows.append({"shape": name, "family": family} | race(contest, shape.rounds, where))
     finally:

@@ -25,6 +25,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tokens", type=natural, metavar="T", help="tokens of a text (default 64)")
     command.add_argument("--threads", type=natural, metavar="N", help="CPU threads")
     command.add_argument("--dtype", default="float32", metavar="D", help="float32 (default) or bfloat16")
+    command.add_argument("--compile", action="store_true", help="measure what torch.compile spares, too (needs a C++ compiler; up to a minute more)")
     command.add_argument("--figure", type=Path, metavar="FILE", help="draw it, too: .png, .svg or .pdf")
 
 
@@ -37,7 +38,7 @@ def call(options: argparse.Namespace) -> int:
         drawable(options.figure)  # before anything is measured
     found = bench.compare(
         options.shape or ["micro"], only=options.only, rounds=options.rounds, batch=options.batch, tokens=options.tokens,
-        threads=options.threads, dtype=options.dtype,
+        threads=options.threads, dtype=options.dtype, compile=options.compile,
     )  # fmt: skip
     if options.figure:
         bench.figure(found, options.figure)
