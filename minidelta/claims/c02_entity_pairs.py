@@ -4,7 +4,6 @@ All six get the same examples, steps, seeds and three learning rates, of which t
 """
 
 import statistics
-from functools import partial
 from typing import Any
 
 from minidelta.claims.claim import Claim, Part, Run

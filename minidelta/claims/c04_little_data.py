@@ -9,7 +9,6 @@ task lacks stay as they are.  So that measure could hardly fail, and this one ta
 """
 
 import statistics
-from dataclasses import replace
 from typing import Any
 
 import torch

@@ -24,8 +24,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
-
 from minidelta.claims.c03_text_to_text import shorter, taking_turns
 from minidelta.claims.claim import Claim, Part, Run
 from minidelta.claims.tuning import best_rate

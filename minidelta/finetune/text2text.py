@@ -10,7 +10,6 @@ nothing for the task are a wrong answer.
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -9,7 +9,7 @@ import torch
 
 from minidelta.errors import ConfigError, near_misses
 from minidelta.grading import child
-from minidelta.grading.grade import TaskResult, in_words, judge
+from minidelta.grading.grade import TaskResult, judge
 from minidelta.grading.key import Key, KeyTask, exercises, load
 from minidelta.grading.notebook import Found
 from minidelta.grading.values import describe

@@ -8,7 +8,6 @@ import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from minidelta.data import Example
 from minidelta.errors import PromptError

@@ -13,7 +13,7 @@ from random import Random
 
 from . import events, forms, french, lexicon
 from .facts import City, Population, geography, population
-from .grammar import a, ing, pick, plural, render, sentence, third
+from .grammar import a, ing, plural, sentence, third
 from .news import HEADLINES, news
 from .relations import FactBook, ask, clause, general_question, passage, two_facts
 from .reviews import review, verdicts

@@ -14,7 +14,7 @@ from functools import lru_cache
 from random import Random
 
 from . import lexicon
-from .lexicon import held_out, seen
+from .lexicon import held_out
 
 
 @dataclass(frozen=True)

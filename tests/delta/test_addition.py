@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from minidelta.delta import IA3, Compacter, HoulsbyAdapter, LoRA, LowRankAdapter, ParallelAdapter, PfeifferAdapter, PrefixTuning, PromptTuning, PTuning, PTuningV2, ScaledParallelAdapter, SPoT
 from minidelta.delta.adapter import Bottleneck

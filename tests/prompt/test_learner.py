@@ -15,7 +15,7 @@ from minidelta.prompt.decompose import DecomposedVerbalizer
 from minidelta.prompt.knowledge import KnowledgeVerbalizer
 from minidelta.prompt.soft import SoftTokens
 from minidelta.prompt.template import Template
-from tests.prompt.tiny import FAMILIES, model, pieces, task, tokenizer
+from tests.prompt.tiny import FAMILIES, model, task, tokenizer
 
 WORDS = {"negative": ["bad", "dull"], "positive": ["good"]}
 PLAIN, MIXED = "{text_a|shorten} it is {mask} .", '{soft:2} {text_a|shorten} {soft:"it was"} {mask} .'

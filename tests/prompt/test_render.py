@@ -7,7 +7,7 @@ from minidelta.errors import PromptError
 from minidelta.prompt.explain import explain, lint
 from minidelta.prompt.render import ADDED, Renderer
 from minidelta.prompt.template import Template
-from tests.prompt.tiny import FAMILIES, SHAPES, pieces, renderer, tokenizer
+from tests.prompt.tiny import FAMILIES, pieces, renderer, tokenizer
 
 FILM = Example("The film was good.", "We liked it?")
 
