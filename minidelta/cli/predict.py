@@ -27,15 +27,15 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> int:
     """Do it; the exit code."""
-    from minidelta import run
+    from minidelta import predict
 
     if options.text is not None and options.file:
         raise ConfigError("both a text and --file were given; give one of them")
     if options.text is None and not options.file and sys.stdin.isatty():
         raise ConfigError('no text was given; write it after the run, "like this", or use --file, or a pipe')
-    examples, skipped = run.texts(options.text, options.text_b, options.file, sys.stdin, run.kept_columns(options.run))
+    examples, skipped = predict.texts(options.text, options.text_b, options.file, sys.stdin, predict.kept_columns(options.run))
     for line in skipped:
         print(f"left out: {line}", file=sys.stderr)
-    answers = run.predict(options.run, examples, options.choices)
-    answer(options, answers[0] if options.text is not None else answers, "\n".join(map(run.sentence, answers)))
+    answers = predict.predict(options.run, examples, options.choices)
+    answer(options, answers[0] if options.text is not None else answers, "\n".join(map(predict.sentence, answers)))
     return 0
