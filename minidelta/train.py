@@ -6,24 +6,20 @@ parameters that may move.  Whoever calls it decides what is frozen: a parameter 
 
 Exact resume is a matter of never keeping hidden state: the batch is a pure function of the step, and the
 random generator is seeded anew from (seed, step), so dropout too depends on the step alone.  What is left
-to save are the parameters, the optimizer's moments and the history.
+to save are the parameters, the optimizer's moments and the history (history.py).
 """
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from minidelta.errors import CheckpointError, ConfigError, near_misses
+from minidelta.errors import ConfigError, near_misses
+from minidelta.history import Best, History, load_state, save_state, state_place
 from minidelta.parallel import add_gradients, place
 from minidelta.progress import progress as progress_bar
 
@@ -35,52 +31,6 @@ OPTIMIZERS = {
     "adadelta": lambda groups, betas, momentum: torch.optim.Adadelta(groups),
 }
 SCHEDULES = ("linear", "cosine", "cooldown", "constant")
-STATE_FILE = "training.safetensors"
-
-
-@dataclass
-class History:
-    """What happened during `fit`, for reading, plotting and storing.
-
-    records: one dictionary per logged step: step (1 = after the first update), loss (mean since the last
-        record), lr (of the first group), and on validation steps `validation`, a dictionary of figures.
-    seconds: time spent training, over all resumed parts.
-    best_step: the step whose values were restored by early stopping; None without early stopping.
-    stopped_early: whether patience ran out before the last step.
-
-    >>> history = History([{"step": 1, "loss": 2.0, "lr": 0.1}, {"step": 2, "loss": 1.5, "lr": 0.0}])
-    >>> history.losses, History.from_json(history.to_json()) == history
-    ([2.0, 1.5], True)
-    """
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-    best_step: int | None = None
-    stopped_early: bool = False
-
-    @property
-    def steps(self) -> list[int]:
-        """The logged steps."""
-        return [record["step"] for record in self.records]
-
-    @property
-    def losses(self) -> list[float]:
-        """The logged training losses, one for each of `steps`."""
-        return [record["loss"] for record in self.records]
-
-    @property
-    def validations(self) -> list[tuple[int, dict[str, float]]]:
-        """(step, figures) of every validation."""
-        return [(record["step"], record["validation"]) for record in self.records if "validation" in record]
-
-    def to_json(self) -> str:
-        """The history as JSON text."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "History":
-        """Read what `to_json` wrote."""
-        return cls(**json.loads(text))
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float = 0.0, schedule: str = "linear") -> float:
@@ -199,10 +149,10 @@ def fit(
 
     # Two runs may share a checkpoint only if all of this is the same.
     settings = {"steps": steps, "lr": peak, "optimizer": getattr(optimizer, "__name__", optimizer), "weight_decay": weight_decay, "betas": list(betas), "momentum": momentum, "warmup": warmup, "schedule": schedule, "clip": clip, "accumulate": accumulate, "compile": compile, "seed": seed, "shapes": [list(p.shape) for p in trained]}
-    history, best, done = History(), _Best(maximize), 0
-    state_file = _state_file(checkpoint) if checkpoint else None
+    history, best, done = History(), Best(maximize), 0
+    state_file = state_place(checkpoint) if checkpoint else None
     if state_file and state_file.exists():
-        history, done = _load_state(state_file, settings, trained, moves, best)
+        history, done = load_state(state_file, settings, trained, moves, best)
 
     device = trained[0].device
     cuda = [device] if device.type == "cuda" else []
@@ -257,7 +207,7 @@ def fit(
                     history.best_step, history.stopped_early = best.step, best.misses >= patience
             history.seconds = earlier + time.perf_counter() - started
             if rank == 0 and (saving or (state_file and history.stopped_early)):
-                _save_state(state_file, settings, trained, moves, best, history, done)
+                save_state(state_file, settings, trained, moves, best, history, done)
             if bar is not None:
                 bar.update()
             if history.stopped_early:
@@ -281,27 +231,6 @@ def _compiled(loss: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
             raise ConfigError(f"compile=True, and the kernels cannot be built ({reason}). Install a C++ compiler such as g++, or leave compile out.") from problem
 
     return call
-
-
-class _Best:
-    """The best validation figure so far, and the values of the parameters that reached it."""
-
-    def __init__(self, maximize: bool) -> None:
-        self.maximize, self.figure, self.step, self.misses = maximize, None, None, 0
-        self.values: list[Tensor] = []
-
-    def see(self, figure: float, step: int, trained: list[Tensor]) -> None:
-        better = not math.isnan(figure) and (self.figure is None or (figure > self.figure if self.maximize else figure < self.figure))
-        if better:
-            self.figure, self.step, self.misses = figure, step, 0
-            self.values = [p.detach().clone() for p in trained]
-        else:
-            self.misses += 1
-
-    @torch.no_grad()
-    def restore(self, trained: list[Tensor]) -> None:
-        for p, value in zip(trained, self.values):
-            p.copy_(value)
 
 
 def _groups(parameters: Iterable, lr: float, weight_decay: float) -> list[dict[str, Any]]:
@@ -338,59 +267,3 @@ def _check_settings(*, steps, lr, optimizer, schedule, warmup, clip, accumulate,
         raise ConfigError(f"clip is {clip!r}; give a positive norm such as 1.0, or None for no clipping.")
     if patience is not None and validate is None:
         raise ConfigError(f"patience is {patience}, but there is no validate function to watch. Pass validate=..., or leave patience out.")
-
-
-def _state_file(checkpoint: str | Path) -> Path:
-    """The place of the training state; that it can be written is found out before the first step, not after it."""
-    try:
-        Path(checkpoint).mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise CheckpointError(f"{checkpoint} cannot hold the training state ({problem.strerror}). Choose another folder.") from None
-    if not os.access(checkpoint, os.W_OK):
-        raise CheckpointError(f"{checkpoint} cannot be written. Choose another folder.")
-    return Path(checkpoint) / STATE_FILE
-
-
-def _save_state(file: Path, settings: dict, trained: list[Tensor], moves: torch.optim.Optimizer, best: _Best, history: History, done: int) -> None:
-    """Write everything a resume needs into one file, and move it into place in one stroke."""
-    tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(trained)}
-    tensors |= {f"best.{i}": value for i, value in enumerate(best.values)}
-    plain: dict[str, Any] = {}  # optimizer state that is not a tensor
-    for index, state in moves.state_dict()["state"].items():
-        for key, value in state.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{key}"] = value
-            elif value is not None:
-                plain[f"{index}.{key}"] = value
-    about = {"settings": settings, "done": done, "history": asdict(history), "plain": plain, "best": [best.figure, best.step, best.misses]}
-    unfinished = file.with_suffix(".partial")
-    try:
-        save_file({name: t.contiguous().clone() for name, t in tensors.items()}, unfinished, metadata={"minidelta": json.dumps(about)})
-        os.replace(unfinished, file)
-    except (OSError, SafetensorError) as problem:
-        raise CheckpointError(f"{file} cannot be written ({problem}). Make room, or choose another folder.") from None
-
-
-def _load_state(file: Path, settings: dict, trained: list[Tensor], moves: torch.optim.Optimizer, best: _Best) -> tuple[History, int]:
-    """Put the saved values back in place; return the history and the number of updates made."""
-    try:
-        with safe_open(file, "pt") as stored:
-            about = json.loads(stored.metadata()["minidelta"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-    except Exception as problem:
-        raise CheckpointError(f"{file} is not a readable training state ({problem}). Delete it to start afresh.") from problem
-    differing = [f"{key}: {about['settings'].get(key)} there, {value} now" for key, value in json.loads(json.dumps(settings)).items() if about["settings"].get(key) != value]
-    if differing:
-        raise CheckpointError(f"{file} belongs to a run with other settings. Use the same settings to resume, or another folder.\n  " + "\n  ".join(differing))
-    with torch.no_grad():
-        for i, p in enumerate(trained):
-            p.copy_(tensors[f"parameter.{i}"])
-    best.values = [tensors[f"best.{i}"].to(p.device) for i, p in enumerate(trained) if f"best.{i}" in tensors]
-    best.figure, best.step, best.misses = about["best"]
-    state: dict[int, dict[str, Any]] = {}
-    found = {name.removeprefix("optimizer."): value for name, value in tensors.items() if name.startswith("optimizer.")} | about["plain"]
-    for name, value in found.items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    moves.load_state_dict({"state": state, "param_groups": moves.state_dict()["param_groups"]})
-    return History(**about["history"]), about["done"]

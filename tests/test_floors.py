@@ -18,9 +18,9 @@ FLOORS = [
     {"hub"},
     {"world"},
     {"data"},
-    {"parallel", "train", "evaluate", "learner", "pretrain", "costs", "plots"},
+    {"history", "parallel", "train", "evaluate", "learner", "pretrain", "costs", "plots"},
     {"finetune", "prompt", "delta"},
-    {"bench", "cli", "doctor", "listing", "plan", "run", "claims", "grading"},
+    {"bench", "cli", "doctor", "listing", "plan", "predict", "run", "claims", "grading"},
     {"__init__", "__main__"},
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
