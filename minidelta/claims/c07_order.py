@@ -27,7 +27,7 @@ from minidelta.claims.claim import Claim, Part, Run
 from minidelta.claims.in_context import ARROW, SIZES, ready, tasks
 from minidelta.data import Example, Task
 from minidelta.prompt.calibrate import calibrate
-from minidelta.prompt.incontext import Format, choose
+from minidelta.prompt.context import Format, choose
 from minidelta.prompt.learners import in_context
 from minidelta.prompt.template import Template
 from minidelta.world.lists import HELD_LAYOUTS, LAYOUTS

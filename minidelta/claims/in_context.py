@@ -21,7 +21,7 @@ from minidelta.data import Task, function_task, load_task, new_task
 from minidelta.data.lists import LABEL_SETS, QUESTIONS
 from minidelta.evaluate import evaluate
 from minidelta.hub import load_model, load_tokenizer
-from minidelta.prompt.incontext import FORMATS, Format, choose
+from minidelta.prompt.context import FORMATS, Format, choose
 from minidelta.prompt.learners import in_context
 from minidelta.prompt.template import Template
 from minidelta.world.lists import functions

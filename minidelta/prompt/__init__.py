@@ -19,7 +19,7 @@
     candidates     the one door to these searches
     wording        how a template reads, and whether pre-training has said its words
     ensemble, demonstrations        several templates answer together; answered examples in front
-    incontext                       description, answered examples and question as one text; nothing trains
+    context, incontext              description, answered examples and question as one text; who answers it: nothing trains
     structured     one schema of keys for questions of every format
     builtin, learners      templates of the built-in tasks; from one line to a learner
     bars           what stands at the mask, drawn

@@ -10,8 +10,9 @@ from minidelta.data import Example, Task
 from minidelta.errors import PromptError, near_misses
 from minidelta.prompt.answers import AnswerLearner, Answers
 from minidelta.prompt.builtin import LABEL_WORDS, templates_for
+from minidelta.prompt.context import CHOICES, Format, Nearest, choose, find_format
 from minidelta.prompt.decompose import DecomposedVerbalizer
-from minidelta.prompt.incontext import CHOICES, Format, InContextLearner, InContextWriter, Nearest, choose, find_format
+from minidelta.prompt.incontext import InContextLearner, InContextWriter
 from minidelta.prompt.knowledge import KnowledgeVerbalizer, expand_words, refine, world_knowledge
 from minidelta.prompt.label_vectors import LabelVectors
 from minidelta.prompt.learner import PromptLearner

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from minidelta import cli, run
+from minidelta import cli, predict, run
 from minidelta.data import Example
 from tests.cli.test_run import CONTRACT, answer
 
@@ -30,7 +30,8 @@ def test_every_family_and_number_of_examples(family, shots, folders, reviews, tm
 @pytest.mark.parametrize("more", [("--choose", "nearest"), ("--choose", "random", "--calibrate", "batch"), ("--normalise", "unconditional"), ("--normalise", "mean", "--description", "good or bad?")])
 def test_what_is_kept_answers_alike(more, folders, reviews, tmp_path, capsys, monkeypatch):
     learners, make = [], run.in_context
-    monkeypatch.setattr(run, "in_context", lambda *words, **settings: learners.append(make(*words, **settings)) or learners[-1])
+    for place in (run, predict):
+        monkeypatch.setattr(place, "in_context", lambda *words, **settings: learners.append(make(*words, **settings)) or learners[-1])
     go(capsys, folders, reviews, "gpt", tmp_path / "kept", "--template", "question", "--shots", 3, "--seed", 2, *more)
     answer(capsys, "predict", "--run", tmp_path / "kept", "the film was good")
     some = [Example("the film was good"), Example("the meal was bad")]

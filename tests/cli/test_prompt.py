@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from minidelta import cli, run
+from minidelta import cli, predict, run
 from minidelta.data import Example
 from tests.cli.test_run import CONTRACT, answer
 from tests.cli.test_words import mistake
@@ -37,7 +37,8 @@ def test_a_prompt_learns_and_is_kept(folders, reviews, tmp_path, capsys):
 @pytest.mark.parametrize("tokens", ["vectors", "prototypes", "span", "first", "mean", "max", "knowledge"])
 def test_ways_of_counting_give_the_same_predictions_after_loading(tokens, folders, reviews, tmp_path, capsys, monkeypatch):
     learners, make = [], run.prompt_learner
-    monkeypatch.setattr(run, "prompt_learner", lambda *words, **settings: learners.append(make(*words, **settings)) or learners[-1])
+    for place in (run, predict):
+        monkeypatch.setattr(place, "prompt_learner", lambda *words, **settings: learners.append(make(*words, **settings)) or learners[-1])
     words = [] if tokens == "prototypes" else ["--verbalizer", "neg=bad;pos=good" if tokens == "knowledge" else WORDS]
     go(capsys, folders, reviews, "bert", tmp_path / "kept", "--template", "{soft:2} " + ASK, "--tokens", tokens, "--tune", "soft", "--steps", 3, *words)
     answer(capsys, "predict", "--run", tmp_path / "kept", "the film was good")

@@ -7,7 +7,8 @@ from minidelta.data import Example, load_task
 from minidelta.errors import PromptError
 from minidelta.hub import load_model, load_tokenizer
 from minidelta.prompt.answers import AnswerLearner, Answers
-from minidelta.prompt.incontext import FORMATS, InContextLearner, InContextWriter, Nearest, choose
+from minidelta.prompt.context import FORMATS, Nearest, choose
+from minidelta.prompt.incontext import InContextLearner, InContextWriter
 
 
 @pytest.fixture(scope="module")
