@@ -6,6 +6,7 @@ Full tuning, a new head and LoRA come from closed formulas; every other delta is
 """
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -200,9 +201,12 @@ def amount(value: float, unit: str = "B") -> str:
 
 
 def drawable(path: Path) -> Path:
-    """Raises: ConfigError for an ending that is none of a picture."""
+    """Raises: ConfigError for an ending that is none of a picture, or a place where no file can be written."""
     if path.suffix.lower() not in PICTURES:
         raise ConfigError(f"{path} does not end like a picture; give one of {', '.join(PICTURES)}.")
+    home = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not home.is_dir() or not os.access(home, os.W_OK):
+        raise ConfigError(f"{path} cannot be written; choose another place for the picture.")
     return path
 
 

@@ -156,7 +156,7 @@ def fit(
 
     device = trained[0].device
     cuda = [device] if device.type == "cuda" else []
-    loss = _compiled(loss) if compile else loss
+    loss = compiled(loss) if compile else loss
     autocast = torch.autocast("cuda", torch.bfloat16, enabled=amp and bool(cuda))
     running, logged, started, earlier = torch.zeros((), device=device), done, time.perf_counter(), history.seconds
     bar = progress_bar(total=steps, description=description, unit="step", initial=done) if progress and rank == 0 else None
@@ -219,13 +219,13 @@ def fit(
     return history
 
 
-def _compiled(loss: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
-    """The loss as kernels of its own, which are built when it is first called."""
+def compiled(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The loss as kernels of its own, which are built when it is first called.  Raises: ConfigError, then, if they cannot be."""
     kernels = torch.compile(loss)
 
-    def call(batch: Any) -> Tensor:
+    def call(*batch: Any) -> Tensor:
         try:
-            return kernels(batch)
+            return kernels(*batch)
         except torch._dynamo.exc.BackendCompilerFailed as problem:
             reason = str(problem).splitlines()[0]
             raise ConfigError(f"compile=True, and the kernels cannot be built ({reason}). Install a C++ compiler such as g++, or leave compile out.") from problem

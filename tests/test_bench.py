@@ -14,7 +14,7 @@ from minidelta import bench, cli
 from minidelta.bench import pairs
 from minidelta.bench.contests import step
 from minidelta.bench.models import SHAPES, Both, Shape
-from minidelta.bench.pairs import Contest, race
+from minidelta.bench.pairs import Contest, Different, race
 from minidelta.errors import ConfigError
 from minidelta.model import bert_config, gpt2_config
 
@@ -67,9 +67,9 @@ def test_the_table_and_the_picture(found, tmp_path):
 
 def test_a_goal_is_met_or_not():
     row = {"shape": "micro", "family": "bert", "name": "x", "beside": "peft", "ours_ms": 1.0, "theirs_ms": 2.0, "ratio": 0.5, "min": 0.4, "max": 0.6, "goal": 0.5, "ours_mb": 3.0, "theirs_mb": 6.0, "flops": None, "note": "so"}
-    rest = {"device": "cpu", "threads": 1, "dtype": "float32", "matmul_gflops": 50.0, "import_ms": 2.0, "peft": False}
+    rest = {"different": ["z differs"], "device": "cpu", "threads": 1, "dtype": "float32", "matmul_gflops": 50.0, "import_ms": 2.0, "peft": False}
     words = bench.table({"rows": [row, row | {"name": "y", "goal": 0.49}]} | rest)
-    assert "0.50 met" in words and "0.49 NOT" in words and words.count("\nso") == 1 and "peft is not installed" in words
+    assert "0.50 met" in words and "z differs" in words and "0.49 NOT" in words and words.count("\nso") == 1 and "peft is not installed" in words
 
 
 def test_pairs_alternate_and_undoing_is_not_timed():
@@ -89,8 +89,34 @@ def test_pairs_alternate_and_undoing_is_not_timed():
 
 def test_ways_that_find_different_things_are_not_timed():
     contest = Contest("forward", lambda: None, lambda: None, results=(lambda: torch.ones(2), lambda: torch.tensor([1.0, 1.1])))
-    with pytest.raises(ConfigError, match=r"forward: ours and transformers's results differ by 0\.1, so their times"):
+    with pytest.raises(Different, match=r"forward: the results of ours and of transformers differ by up to 0\.1, so their times"):
         race(contest, 1, CPU)
+    with pytest.raises(Different, match="differ in shape"):
+        race(replace(contest, results=(lambda: torch.ones(2), lambda: torch.ones(3))), 1, CPU)
+    rough = replace(contest, results=(lambda: torch.ones(2).bfloat16(), lambda: torch.tensor([1.0, 1.03]).bfloat16()))
+    assert race(rough, 1, CPU)["ratio"] > 0  # a few roundings of bfloat16
+
+
+def test_a_row_that_differs_is_told_and_the_others_are_measured(monkeypatch, capsys):
+    monkeypatch.setitem(SHAPES, "micro", replace(SHAPE, gpt=None))
+    monkeypatch.setattr("minidelta.bench.contests.their_loss", lambda *sides: lambda: torch.ones((), requires_grad=True))
+    assert cli.main(["bench", "--only", "full", "--rounds", "1", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [row["beside"] for row in told["rows"]] == ["our full step"] * 2
+    assert len(told["different"]) == 2 and "micro bert, step, full: the results of ours and of transformers differ" in told["different"][0]
+
+
+def test_bfloat16_is_measured(monkeypatch):
+    monkeypatch.setitem(SHAPES, "micro", SHAPE)
+    found = bench.compare(["micro"], only="forward", dtype="bfloat16")
+    assert len(found["rows"]) == 2 and not found["different"]
+
+
+@pytest.mark.parametrize(("batch", "tokens"), [(1, 2), (3, 5), (32, 2)])
+def test_every_size_of_batch_is_measured(batch, tokens, monkeypatch):
+    monkeypatch.setitem(SHAPES, "micro", SHAPE)
+    for only in ("step, full", "write"):
+        assert bench.compare(["micro"], only=only, rounds=1, batch=batch, tokens=tokens)["rows"]
 
 
 def test_the_memory_of_a_run_leaves_out_what_was_there():
@@ -131,6 +157,11 @@ def test_without_peft_its_rows_are_left_out(monkeypatch):
         (["--shape", "bert-bse"], "There is no shape 'bert-bse' to measure. Did you mean bert-base"),
         (["--dtype", "int8"], "There is no number type 'int8'"),
         (["--figure", "a.gif"], "does not end like a picture"),
+        (["--figure", "/dev/null/a.png"], "cannot be written; choose another place"),
+        (["--only", "typo"], "No contest has 'typo' in its name; there are: forward; step, full; "),
+        (["--threads", "99999999999"], "threads is 99999999999; give 1 to"),
+        (["--batch", "99999999999"], "batch is 99999999999; give 1 to 4096"),
+        (["--tokens", "1"], "tokens is 1; give 2 to 502"),
     ],
 )
 def test_a_mistake_is_one_line(words, message, capsys):

@@ -3,9 +3,11 @@
 import importlib.util
 import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,37 +16,46 @@ from torch import Tensor, nn
 from minidelta.bench.models import IGNORED, LABELLED, Both
 from minidelta.bench.pairs import Contest
 from minidelta.costs import predict
-from minidelta.delta import IA3, HoulsbyAdapter, LST, LoRA, PromptTuning, PTuningV2, load_delta
+from minidelta.delta import IA3, Delta, HoulsbyAdapter, LST, LoRA, PromptTuning, PTuningV2, load_delta
 from minidelta.hub import load_model
 from minidelta.model import Transformer
-from minidelta.train import OPTIMIZERS
+from minidelta.train import OPTIMIZERS, compiled
 
 RANK, VIRTUAL = 8, 10  # of LoRA; vectors of a prompt and of a prefix
 PROJECTIONS = r".*(attention\.output\.dense|layer\.\d+\.output\.dense)"  # BERT's, to the residual stream
 SCALED = r".*(key|value|layer\.\d+\.output\.dense)"  # what IA3 scales
 
+PEFT_LORA = {"r": RANK, "lora_alpha": 16}
+
 Step = Callable[[], None]
 
 
-def contests(both: Both, compile: bool = False) -> Iterator[Contest]:
-    """All contests of one shape, made one after the other, so that only the models of one are in memory; with those of torch.compile if asked."""
-    micro = both.config.d_model < 512
-    yield forward(both)
-    yield from full_steps(both, 0.85 if micro else 0.95)
-    if compile:
-        yield from compiled_steps(both)
-    if importlib.util.find_spec("peft"):
-        yield from delta_steps(both)
+def contests(both: Both, compile: bool = False) -> dict[str, Callable[[str], Contest]]:
+    """Name -> what sets the contest up; only then are its models made, so that those of one at a time are in memory.
+
+    Args:
+        compile: with those of torch.compile.
+    """
+    micro, peft = both.config.d_model < 512, importlib.util.find_spec("peft") is not None
+    found: dict[str, Callable[[str], Contest]] = {"forward": partial(forward, both), "step, full": partial(full_step, both, goal=0.85 if micro else 0.95)}
     if both.encoder:
-        yield from beside_full(both, 0.7 if micro else 0.5)
+        found["step, full, scores only where labelled"] = partial(full_step, both, goal=None, short=True)
+    if compile:
+        found |= {"step, full, compiled": partial(compiled_step, both, None), "step, lora, compiled": partial(compiled_step, both, LoRA)}
+    if peft and both.encoder:
+        found |= {f"step, {name}": partial(delta_step, both, pair) for name, pair in pairs_of_deltas().items()}
+    elif peft:
+        found["step, lora"] = partial(gpt_step, both)
+    if both.encoder:
+        found |= {"step, lora beside full": partial(beside_full, both, LoRA(rank=RANK), 0.7 if micro else 0.5), "step, lst beside full": partial(beside_full, both, LST(), 0.4)}
     else:
-        yield from writing(both, 0.5 if micro else 0.9)
-    if importlib.util.find_spec("peft"):
-        yield from hanging(both)
-    yield whole_folder(both)
+        found |= {f"write {both.shape.written} pieces, batch {batch}": partial(writing, both, batch, 0.5 if micro else 0.9) for batch in (1, 16)}
+    if peft:
+        found |= {"attach lora": partial(hanging, both), "attach, merge, unmerge, detach lora": partial(round_trip, both), "save and load lora": partial(keeping, both)}
+    return found | {"save and load the model": partial(whole_folder, both)}
 
 
-def forward(both: Both) -> Contest:
+def forward(both: Both, name: str) -> Contest:
     """Logits of the vocabulary at every token, without a gradient."""
     ours, theirs = both.ours().eval(), both.theirs().eval()
 
@@ -57,16 +68,14 @@ def forward(both: Both) -> Contest:
             return theirs(input_ids=both.ids).logits
 
     flops = predict(both.config, both.shape.batch, both.shape.tokens).forward_flops
-    return Contest("forward", quiet(our_way), quiet(their_way), goal=1.0, results=(lambda: our_way()[0], lambda: their_way()[0]), flops=flops)
+    return Contest(name, quiet(our_way), quiet(their_way), goal=1.0, results=(lambda: our_way()[0], lambda: their_way()[0]), flops=flops)
 
 
-def full_steps(both: Both, goal: float) -> Iterator[Contest]:
-    """All parameters train on the loss of pre-training; and with a shortcut that the libraries' own loss does not take."""
-    for short in (False, True) if both.encoder else (False,):
-        ours, theirs = both.ours(), both.theirs()
-        name = "step, full" + (", scores only where labelled" if short else "")
-        note = f"{name}: ours scores the {LABELLED:.0%} of the tokens that have a label, theirs all of them" if short else ""
-        yield steps(name, (language_loss(both, ours, short), ours.parameters()), (their_loss(theirs, both.ids, both.labels), theirs.parameters()), goal=None if short else goal, same=True, note=note)
+def full_step(both: Both, name: str, goal: float | None, short: bool = False) -> Contest:
+    """All parameters train on the loss of pre-training; or with a shortcut that the libraries' own loss does not take."""
+    ours, theirs = both.ours(), both.theirs()
+    note = f"{name}: ours scores the {LABELLED:.0%} of the tokens that have a label, theirs all of them" if short else ""
+    return steps(name, (language_loss(both, ours, short), ours.parameters()), (their_loss(theirs, both.ids, both.labels), theirs.parameters()), goal=goal, same=True, note=note)
 
 
 def language_loss(both: Both, model: Transformer, short: bool = False) -> Callable[[], Tensor]:
@@ -94,51 +103,59 @@ def their_loss(model: nn.Module, ids: Tensor, labels: Tensor) -> Callable[[], Te
     return lambda: model(input_ids=ids, labels=labels).loss
 
 
-def delta_steps(both: Both) -> Iterator[Contest]:
-    """A delta and a new head train on a classification (BERT), a delta on the language loss (GPT)."""
+def pairs_of_deltas() -> dict[str, tuple[Delta, Any]]:
+    """Name -> a delta of ours for BERT, and what PEFT calls it."""
     import peft
 
-    lora = {"r": RANK, "lora_alpha": 16}
-    if not both.encoder:
-        ours, theirs = both.ours(), peft.get_peft_model(both.theirs(), peft.LoraConfig(target_modules=["c_attn"], fan_in_fan_out=True, task_type="CAUSAL_LM", **lora))
-        LoRA(rank=RANK, targets=["q_proj", "k_proj", "v_proj"]).attach(ours)
-        note = "step, lora: GPT-2's q, k and v are one matrix there, with one pair A and B; ours are three"
-        yield steps("step, lora", (language_loss(both, ours), ours.parameters()), (their_loss(theirs, both.ids, both.labels), theirs.parameters()), "peft", 0.9, same=True, note=note)
-        return
     kinds = {
-        "lora": (LoRA(rank=RANK), peft.LoraConfig(target_modules=["query", "value"], task_type="SEQ_CLS", **lora)),
-        "adapter": (HoulsbyAdapter(bottleneck_dim=28), peft.LoraConfig(target_modules=PROJECTIONS, task_type="SEQ_CLS", r=16, lora_alpha=16)),
-        "ia3": (IA3(), peft.IA3Config(target_modules=SCALED, feedforward_modules=r".*layer\.\d+\.output\.dense", task_type="SEQ_CLS")),
-        "prefix": (PTuningV2(prefix_length=VIRTUAL), peft.PrefixTuningConfig(num_virtual_tokens=VIRTUAL, task_type="SEQ_CLS")),
-        "prompt": (PromptTuning(prompt_length=VIRTUAL), peft.PromptTuningConfig(num_virtual_tokens=VIRTUAL, task_type="SEQ_CLS")),
+        "lora": (LoRA(rank=RANK), peft.LoraConfig(target_modules=["query", "value"], **PEFT_LORA)),
+        "adapter": (HoulsbyAdapter(bottleneck_dim=28), peft.LoraConfig(target_modules=PROJECTIONS, r=16, lora_alpha=16)),
+        "ia3": (IA3(), peft.IA3Config(target_modules=SCALED, feedforward_modules=r".*layer\.\d+\.output\.dense")),
+        "prefix": (PTuningV2(prefix_length=VIRTUAL), peft.PrefixTuningConfig(num_virtual_tokens=VIRTUAL)),
+        "prompt": (PromptTuning(prompt_length=VIRTUAL), peft.PromptTuningConfig(num_virtual_tokens=VIRTUAL)),
     }
-    notes = {"adapter": "step, adapter: PEFT has no bottleneck adapter; beside ours (28 wide) stands its LoRA (rank 16) on the same two projections, with as many parameters"}
-    for name, (delta, config) in kinds.items():
-        ours, head, theirs = both.ours(), both.head(), peft.get_peft_model(both.theirs("classes"), config)
-        delta.attach(ours)
-        all_of_ours, same = [*ours.parameters(), *head.parameters()], name in ("lora", "adapter", "ia3")  # which change nothing at first
-        yield steps(f"step, {name}", (class_loss(both, ours, head), all_of_ours), (their_loss(theirs, both.ids, both.classes), theirs.parameters()), "peft", 0.9, same, notes.get(name, ""))
+    for _, config in kinds.values():
+        config.task_type = "SEQ_CLS"
+    return kinds
 
 
-def beside_full(both: Both, goal: float) -> Iterator[Contest]:
+def delta_step(both: Both, pair: tuple[Delta, Any], name: str) -> Contest:
+    """BERT: a delta and a new head train on a classification."""
+    import peft
+
+    delta, config = pair
+    ours, head, theirs = both.ours(), both.head(), peft.get_peft_model(both.theirs("classes"), config)
+    delta.attach(ours)
+    same = not isinstance(delta, (PTuningV2, PromptTuning))  # the others change nothing at first
+    note = f"{name}: PEFT has no bottleneck adapter; beside ours (28 wide) stands its LoRA (rank 16) on the same two projections, with as many parameters" if isinstance(delta, HoulsbyAdapter) else ""
+    return steps(name, (class_loss(both, ours, head), [*ours.parameters(), *head.parameters()]), (their_loss(theirs, both.ids, both.classes), theirs.parameters()), "peft", 0.9, same, note)
+
+
+def gpt_step(both: Both, name: str) -> Contest:
+    """GPT: a LoRA trains on the language loss."""
+    import peft
+
+    ours, theirs = both.ours(), peft.get_peft_model(both.theirs(), peft.LoraConfig(target_modules=["c_attn"], fan_in_fan_out=True, task_type="CAUSAL_LM", **PEFT_LORA))
+    LoRA(rank=RANK, targets=["q_proj", "k_proj", "v_proj"]).attach(ours)
+    note = f"{name}: GPT-2's q, k and v are one matrix there, with one pair A and B; ours are three"
+    return steps(name, (language_loss(both, ours), ours.parameters()), (their_loss(theirs, both.ids, both.labels), theirs.parameters()), "peft", 0.9, same=True, note=note)
+
+
+def beside_full(both: Both, delta: Delta, goal: float, name: str) -> Contest:
     """What freezing spares: our step of a delta beside our step of everything, on the same classification."""
-    for delta, wanted in ((LoRA(rank=RANK), goal), (LST(), 0.4)):
-        one, other, head, full_head = both.ours(), both.ours(), both.head(), both.head()
-        delta.attach(one)
-        ours, full = (class_loss(both, one, head), [*one.parameters(), *head.parameters()]), (class_loss(both, other, full_head), [*other.parameters(), *full_head.parameters()])
-        yield steps(f"step, {delta.name} beside full", ours, full, "our full step", wanted)
+    one, other, head, full_head = both.ours(), both.ours(), both.head(), both.head()
+    delta.attach(one)
+    ours, full = (class_loss(both, one, head), [*one.parameters(), *head.parameters()]), (class_loss(both, other, full_head), [*other.parameters(), *full_head.parameters()])
+    return steps(name, ours, full, "our full step", goal)
 
 
-def compiled_steps(both: Both) -> Iterator[Contest]:
+def compiled_step(both: Both, kind: type[Delta] | None, name: str) -> Contest:
     """What torch.compile spares: our step with kernels of its own beside the same step without."""
-    for name, deltas in (("full", (None, None)), ("lora", (LoRA(rank=RANK), LoRA(rank=RANK)))):
-        one, other = both.ours(), both.ours()
-        for model, delta in zip((one, other), deltas):
-            if delta is not None:
-                delta.attach(model)
-        loss = torch.compile(language_loss(both, one))
-        contest = steps(f"step, {name}, compiled", (loss, one.parameters()), (language_loss(both, other), other.parameters()), "our plain step", same=True)
-        yield replace(contest, state=None)  # torch.compile steps back for good where tensors are watched
+    one, other = both.ours(), both.ours()
+    for model in (one, other) if kind else ():
+        kind().attach(model)
+    contest = steps(name, (compiled(language_loss(both, one)), one.parameters()), (language_loss(both, other), other.parameters()), "our plain step", same=True)
+    return replace(contest, state=None)  # torch.compile steps back for good where tensors are watched
 
 
 def steps(name: str, ours: tuple, theirs: tuple, beside: str = "transformers", goal: float | None = None, same: bool = False, note: str = "") -> Contest:
@@ -165,65 +182,77 @@ def step(loss: Callable[[], Tensor], parameters: Iterable[Tensor]) -> tuple[Step
     return way, lambda: [*weights, *(t for state in moves.state.values() for t in state.values() if isinstance(t, Tensor))]
 
 
-def writing(both: Both, goal: float) -> Iterator[Contest]:
+def writing(both: Both, batch: int, goal: float, name: str) -> Contest:
     """Greedy generation with a cache, from prompts of 16 pieces; no piece ends a text."""
     ours, theirs, count = both.ours().eval(), both.theirs().eval(), both.shape.written
     theirs.generation_config.eos_token_id = None
-    for batch in (1, 16):
-        prompt = both.ids.flatten()[: batch * 16].view(batch, 16) if both.ids.numel() >= batch * 16 else both.ids[:, :16].repeat(batch // len(both.ids), 1)
+    prompt = both.draw(batch, 16)
 
-        def our_way(prompt: Tensor = prompt) -> Tensor:
-            return ours.generate(prompt, max_new_tokens=count, eos_token_id=[])
+    def our_way() -> Tensor:
+        return ours.generate(prompt, max_new_tokens=count, eos_token_id=[])
 
-        def their_way(prompt: Tensor = prompt) -> Tensor:
-            return theirs.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=count, do_sample=False, pad_token_id=0)
+    def their_way() -> Tensor:
+        return theirs.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=count, do_sample=False, pad_token_id=0)
 
-        yield Contest(f"write {count} pieces, batch {batch}", quiet(our_way), quiet(their_way), goal=goal, results=(our_way, their_way))
+    return Contest(name, quiet(our_way), quiet(their_way), goal=goal, results=(our_way, their_way))
 
 
-def hanging(both: Both) -> Iterator[Contest]:
-    """Attach a LoRA; attach, merge, unmerge and detach it; save and load it."""
+def hung(both: Both) -> tuple[Callable[[], Delta], Any]:
+    """A LoRA of ours for the same matrices as one of PEFT: what makes ours, and theirs as a configuration."""
     import peft
 
-    targets = ["query", "value"] if both.encoder else ["c_attn"]
-    config = peft.LoraConfig(r=RANK, lora_alpha=16, target_modules=targets, fan_in_fan_out=not both.encoder)
-    ours, theirs, own = both.ours(), both.theirs(), ["q_proj", "v_proj"] if both.encoder else ["q_proj", "k_proj", "v_proj"]
+    own, theirs = (["q_proj", "v_proj"], ["query", "value"]) if both.encoder else (["q_proj", "k_proj", "v_proj"], ["c_attn"])
+    return partial(LoRA, rank=RANK, targets=own), peft.LoraConfig(target_modules=theirs, fan_in_fan_out=not both.encoder, **PEFT_LORA)
 
-    def attach() -> Step:
-        return LoRA(rank=RANK, targets=own).attach(ours).detach
 
-    def their_attach() -> Step:
-        return peft.get_peft_model(theirs, config).unload
+def hanging(both: Both, name: str) -> Contest:
+    """Attach a LoRA."""
+    import peft
 
-    def round_trip() -> None:
-        LoRA(rank=RANK, targets=own).attach(ours).merge().unmerge().detach()
+    (make, config), ours, theirs = hung(both), both.ours(), both.theirs()
+    return Contest(name, lambda: make().attach(ours).detach, lambda: peft.get_peft_model(theirs, config).unload, "peft", 0.2)
 
-    def their_round_trip() -> None:
+
+def round_trip(both: Both, name: str) -> Contest:
+    """Attach a LoRA, fold it into the weights, take it out and off again."""
+    import peft
+
+    (make, config), ours, theirs = hung(both), both.ours(), both.theirs()
+
+    def way() -> None:
+        make().attach(ours).merge().unmerge().detach()
+
+    def their_way() -> None:
         model = peft.get_peft_model(theirs, config)
         model.merge_adapter()
         model.unmerge_adapter()
         model.unload()
 
-    yield Contest("attach lora", attach, their_attach, "peft", 0.2)
-    yield Contest("attach, merge, unmerge, detach lora", round_trip, their_round_trip, "peft")
-    with tempfile.TemporaryDirectory() as place:
-        delta, model = LoRA(rank=RANK, targets=own).attach(ours), peft.get_peft_model(theirs, config)
-        other_ours, other_theirs, numbers = both.ours(), both.theirs(), itertools.count()
-
-        def keep() -> Step:
-            folder = Path(place) / f"ours-{next(numbers)}"
-            delta.save(folder)
-            return load_delta(folder).attach(other_ours).detach
-
-        def their_keep() -> Step:
-            folder = Path(place) / f"theirs-{next(numbers)}"
-            model.save_pretrained(folder)
-            return peft.PeftModel.from_pretrained(other_theirs, folder).unload
-
-        yield Contest("save and load lora", keep, their_keep, "peft")
+    return Contest(name, way, their_way, "peft")
 
 
-def whole_folder(both: Both) -> Contest:
+def keeping(both: Both, name: str) -> Contest:
+    """Write a LoRA, and hang it on another copy of the model from there."""
+    import peft
+
+    (make, config), other_ours, other_theirs, numbers = hung(both), both.ours(), both.theirs(), itertools.count()
+    delta, model = make().attach(both.ours()), peft.get_peft_model(both.theirs(), config)
+    place = tempfile.TemporaryDirectory()  # goes with the contest
+
+    def way() -> Step:
+        folder = Path(place.name) / f"ours-{next(numbers)}"
+        delta.save(folder)
+        return load_delta(folder).attach(other_ours).detach
+
+    def their_way() -> Step:
+        folder = Path(place.name) / f"theirs-{next(numbers)}"
+        model.save_pretrained(folder)
+        return peft.PeftModel.from_pretrained(other_theirs, folder).unload
+
+    return Contest(name, way, their_way, "peft")
+
+
+def whole_folder(both: Both, name: str) -> Contest:
     """Write all weights as a folder and read them again."""
     ours, theirs = both.ours(), both.theirs()
     place = tempfile.TemporaryDirectory()  # goes with the contest
@@ -238,7 +267,7 @@ def whole_folder(both: Both) -> Contest:
         type(theirs).from_pretrained(folder / "theirs", dtype=both.dtype).to(both.device)
 
     way.place = place
-    return Contest("save and load the model", way, their_way)
+    return Contest(name, way, their_way)
 
 
 def quiet(way: Callable[[], Tensor]) -> Step:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from minidelta.hub import load_model, save_pretrained
 from minidelta.model import Transformer, TransformerConfig, bert_config, gpt2_config
@@ -51,10 +51,15 @@ class Both:
         lots = torch.Generator().manual_seed(1)
         ids = torch.randint(10, config.vocab_size, (shape.batch, shape.tokens), generator=lots)  # [B,T]
         chosen = torch.rand(ids.shape, generator=lots) < LABELLED
+        chosen[0, -1] = True  # however small the batch, some token has a label
         labels = torch.where(chosen, ids, IGNORED) if self.encoder else ids  # BERT: some tokens; GPT: the next one, everywhere
         classes = torch.randint(CLASSES, (shape.batch,), generator=lots)  # [B]
         self.ids, self.labels, self.classes = ids.to(device), labels.to(device), classes.to(device)
         self.head_weight = 0.02 * torch.randn(CLASSES, config.d_model, generator=lots)  # [C,D]
+
+    def draw(self, texts: int, tokens: int) -> Tensor:
+        """Further token ids [texts, tokens]."""
+        return torch.randint(10, self.config.vocab_size, (texts, tokens), generator=torch.Generator().manual_seed(2)).to(self.device)
 
     def ours(self) -> Transformer:
         """A fresh copy of ours, in training mode."""

@@ -14,6 +14,11 @@ from minidelta.errors import ConfigError
 
 Way = Callable[[], Callable[[], Any] | None]  # does the work; returns what undoes it, or nothing
 TOLERANCE = 1e-3  # of the results, relative: far above rounding, far below a difference that matters
+ROUNDINGS = 8  # of numbers shorter than float32, where rounding is more than that
+
+
+class Different(ConfigError):
+    """Two ways that should do the same do not."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,18 @@ def race(contest: Contest, rounds: int, device: torch.device) -> dict[str, Any]:
 
     Returns: name, beside, goal, note, `ours_ms` and `theirs_ms` (medians), `ratio` (the median of the pairs' own), `min`, `max`,
         `ours_mb` and `theirs_mb` (the most held by one run beyond what was there before it; None where it was not looked at).
-    Raises: ConfigError where the two ways do not find the same: their times would mean nothing.
+    Raises: Different where the two ways do not find the same: their times would mean nothing.
 
     >>> row = race(Contest("sleep", lambda: time.sleep(0.001), lambda: time.sleep(0.004)), 3, torch.device("cpu"))
     >>> row["ratio"] < 1, row["min"] <= row["ratio"] <= row["max"]
     (True, True)
     """
     if contest.results:
-        ours, theirs = (torch.as_tensor(found()).double() for found in contest.results)
-        if not torch.allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE):
-            raise ConfigError(f"{contest.name}: ours and {contest.beside}'s results differ by {(ours - theirs).abs().max():.2g}, so their times cannot be compared.")
+        ours, theirs = (torch.as_tensor(found()) for found in contest.results)
+        near = max(TOLERANCE, ROUNDINGS * torch.finfo(ours.dtype).eps) if ours.is_floating_point() else 0.0
+        if ours.shape != theirs.shape or not torch.allclose(ours.double(), theirs.double(), rtol=near, atol=near):
+            apart = f"by up to {(ours.double() - theirs.double()).abs().max():.2g}" if ours.shape == theirs.shape else "in shape"
+            raise Different(f"{contest.name}: the results of ours and of {contest.beside} differ {apart}, so their times cannot be compared.")
     seconds(contest.ours, device), seconds(contest.theirs, device)
     memory = [most(way, state, device) for way, state in zip((contest.ours, contest.theirs), contest.state)] if contest.state else (None, None)
     pairs = []

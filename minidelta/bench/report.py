@@ -1,6 +1,7 @@
 """Run the contests of some shapes; tell them as a table, as JSON, and as a picture."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,14 +13,15 @@ from typing import Any
 
 import torch
 
-from minidelta.bench.contests import contests
+from minidelta.bench.contests import VIRTUAL, contests
 from minidelta.bench.models import SHAPES, Both
-from minidelta.bench.pairs import matmul_peak, race
+from minidelta.bench.pairs import Different, matmul_peak, race
 from minidelta.errors import ConfigError, near_misses
 from minidelta.hub.device import device as choose_device
 from minidelta.progress import progress
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+LARGEST = 4096  # texts in a batch
 STARTS = 3  # fresh processes that import, the fastest counts
 
 
@@ -31,7 +33,7 @@ def compare(
 
     Args:
         shapes: names of SHAPES.
-        only: run the contests whose name holds these words.
+        only: run the contests whose name holds these words, in letters of either size.
         rounds: pairs of each contest; None: the shape's own.
         batch, tokens: of a step; None: the shape's own.
         threads: of the CPU; None: torch's own.
@@ -39,15 +41,20 @@ def compare(
         compile: measure what `torch.compile` spares, too, which needs a C++ compiler and up to a minute a shape.
         device: None: as `minidelta.hub.device` chooses.
     Returns: `rows` (see `pairs.race`, with the `shape` of each), and the machine: device, threads, dtype, matmul_gflops (its
-        matrix-product peak), import_ms (of `import minidelta` beyond torch), peft (False: it is not installed, and its rows are left out).
-    Raises: ConfigError for an unknown shape or number type, or where no contest has such a name.
+        matrix-product peak), import_ms (of `import minidelta` beyond torch), peft (False: it is not installed, and its rows are left out),
+        and `different`: what was not timed, because the two sides did not find the same.
+    Raises: ConfigError for an unknown shape or number type, a size out of range, or where no contest has such a name.
     """
     for name in shapes:
         if name not in SHAPES:
             raise ConfigError(f"There is no shape {name!r} to measure. {near_misses(name, SHAPES)}")
     if dtype not in DTYPES:
         raise ConfigError(f"There is no number type {dtype!r} to measure in. {near_misses(dtype, DTYPES)}")
-    where, before, rows = choose_device(device), torch.get_num_threads(), []
+    longest = min(config.max_positions for name in shapes for config in (SHAPES[name].bert, SHAPES[name].gpt) if config) - VIRTUAL
+    for what, given, least, most in (("threads", threads, 1, os.cpu_count()), ("batch", batch, 1, LARGEST), ("tokens", tokens, 2, longest)):
+        if given is not None and not least <= given <= most:
+            raise ConfigError(f"{what} is {given}; give {least} to {most} here.")
+    where, before, rows, known, different = choose_device(device), torch.get_num_threads(), [], {}, []
     torch.set_num_threads(threads or before)
     try:
         machine = {"device": str(where), "threads": torch.get_num_threads(), "dtype": dtype, "matmul_gflops": matmul_peak(where, DTYPES[dtype])}
@@ -60,14 +67,18 @@ def compare(
                 with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
                     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # about their own future
                     both = Both(config, shape, Path(place), where, DTYPES[dtype])
-                    for contest in progress(contests(both, compile), description=f"{name}, {family}", unit="contest"):
-                        if only in contest.name:
-                            rows.append({"shape": name, "family": family} | race(contest, shape.rounds, where))
+                    found = contests(both, compile)
+                    known |= dict.fromkeys(found)
+                    for title in progress([title for title in found if only.lower() in title], description=f"{name}, {family}", unit="contest"):
+                        try:
+                            rows.append({"shape": name, "family": family} | race(found[title](title), shape.rounds, where))
+                        except Different as problem:
+                            different.append(f"{name} {family}, {problem}")
     finally:
         torch.set_num_threads(before)
-    if not rows:
-        raise ConfigError(f"No contest has {only!r} in its name; leave it out to see them all.")
-    return {"rows": rows} | machine | {"import_ms": import_time(), "peft": importlib.util.find_spec("peft") is not None}
+    if not rows and not different:
+        raise ConfigError(f"No contest has {only!r} in its name; there are: {'; '.join(known)}.")
+    return {"rows": rows, "different": different} | machine | {"import_ms": import_time(), "peft": importlib.util.find_spec("peft") is not None}
 
 
 def import_time() -> float:
@@ -79,7 +90,7 @@ def import_time() -> float:
 def table(found: dict[str, Any]) -> str:
     """The table: times, ratio with the smallest and the largest, the goal and whether it is met, memory."""
     rows = found["rows"]
-    width = max(len(row["name"]) for row in rows)
+    width = max((len(row["name"]) for row in rows), default=0)
     lines = [f"{'':16}{'':{width}}  {'ours':>9} {'theirs':>9}   ratio   min   max   goal     memory of a step"]
     for row in rows:
         goal = "" if row["goal"] is None else f"{row['goal']:.2f} {'met' if row['ratio'] <= row['goal'] else 'NOT'}"
@@ -90,7 +101,7 @@ def table(found: dict[str, Any]) -> str:
         if row["flops"]:
             rates = [row["flops"] / row[side] / 1e6 for side in ("ours_ms", "theirs_ms")]
             lines.append(f"{label(row)}, {row['name']}: {rates[0]:,.0f} GFLOP/s ({rates[0] / found['matmul_gflops']:.0%} of that), theirs {rates[1]:,.0f} ({rates[1] / found['matmul_gflops']:.0%})")
-    lines += dict.fromkeys(row["note"] for row in rows if row["note"])
+    lines += [*dict.fromkeys(row["note"] for row in rows if row["note"]), *found["different"]]
     lines.append(f"import minidelta takes {found['import_ms']:.0f} ms beyond torch")
     if not found["peft"]:
         lines.append('peft is not installed, and what is measured beside it is left out: pip install -e ".[oracles]"')
