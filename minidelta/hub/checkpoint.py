@@ -18,7 +18,7 @@ from minidelta.errors import CheckpointError, ConfigError, near_misses
 from minidelta.hub import bert, gpt2, t5
 from minidelta.hub.device import device as choose_device
 from minidelta.hub.locate import find_folder, read_json
-from minidelta.hub.names import Weight
+from minidelta.hub.names import Weight, fill
 from minidelta.hub.weights import INDEX, WEIGHTS, Stored, write_folder
 from minidelta.model import Transformer, TransformerConfig
 
@@ -64,7 +64,8 @@ def load_model(name_or_folder: str | Path, *, device: str | torch.device | None 
     if family is t5 and number_type == torch.float16:
         raise ConfigError("T5's feed-forward exceeds what float16 can hold and turns into NaN; load it as bfloat16 or float32.")
     if (folder / "generation_config.json").is_file():  # newer folders keep there which pieces begin, end and fill a text
-        given |= {key: value for key, value in read_json(folder / "generation_config.json").items() if key in GENERATION and value is not None}
+        pieces = fill(read_json(folder / "generation_config.json"), dict.fromkeys(GENERATION), {}, file="generation_config.json")
+        given |= {key: value for key, value in pieces.items() if value is not None}
     stored = Stored(folder, family.canonical)
     config = family.read_config(given, stored)
     with torch.device("meta"):  # shapes without numbers: all of them come from the file, and no random number is drawn

@@ -131,6 +131,11 @@ def test_broken_config_files(bert, text, complaint):
     assert complaint in refusal(bert)
 
 
+def test_the_file_that_is_wrong_is_named(bert):
+    (bert / "generation_config.json").write_text('{"eos_token_id": "x"}')
+    assert refusal(bert) == "generation_config.json sets eos_token_id to 'x'; expected a whole number."
+
+
 # --- files --------------------------------------------------------------------------------------------------------
 
 
