@@ -7,6 +7,8 @@ error that lists it.  How the names correspond is written in bert.py, gpt2.py an
 """
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -173,7 +175,7 @@ def _match(model: Transformer, family: ModuleType, stored: Stored) -> list[tuple
                 raise CheckpointError(f"{stored.folder} holds {first} and {alias}, which are one tensor in this architecture, with different numbers.")
     missing = [name for name in wanted if name not in source]
     if missing or surplus:
-        raise CheckpointError(_mismatch(stored.folder, missing, surplus))
+        raise CheckpointError(_mismatch(stored, list(wanted), missing, surplus))
     shapes = {name: (stored.shape(found), wanted[name].shape(ours)) for name, found in source.items()}
     wrong = [f"{name}: met {met}, expected {expected}" for name, (met, expected) in shapes.items() if met != expected]
     if wrong:
@@ -194,15 +196,25 @@ def _fill(model: Transformer, stored: Stored, source: list[tuple[Weight, str]]) 
             ours[place].copy_(tensor)
 
 
-def _mismatch(folder: Path, missing: list[str], surplus: list[str]) -> str:
+def _mismatch(stored: Stored, wanted: list[str], missing: list[str], surplus: list[str]) -> str:
     """Say which tensors are missing and which are left over, and what to do about it."""
+    says, has = _layers(wanted), _layers(stored)
+    unequal = next((stack for stack in says if stack in has and says[stack] != has[stack]), None)
     counts = " and ".join(f"{len(names)} {what}" for names, what in ((missing, "missing"), (surplus, "unexpected")) if names)
-    if missing:
+    if unequal:
+        remedy = f"config.json says {says[unequal]} layer{'s' * (says[unequal] != 1)}, the file has {has[unequal]} ({unequal}); take both from one model"
+    elif missing or _layers(surplus):
         remedy = "the weights are incomplete, or belong to another config.json"
     else:
         remedy = "a task head is not read; keep the backbone, by transformers' AutoModel.from_pretrained(folder).save_pretrained(other_folder)"
     lines = [f"missing: {name}" for name in missing] + [f"unexpected: {name}" for name in surplus]
-    return f"{folder} does not match its config.json, {counts} tensor(s): {remedy}." + _indent(lines)
+    return f"{stored.folder} does not match its config.json, {counts} tensor(s): {remedy}." + _indent(lines)
+
+
+def _layers(names: Iterable[str]) -> dict[str, int]:
+    """How many layers a list of tensors has: name of the stack, such as bert.encoder.layer -> the highest number in it, plus one."""
+    numbers = [(found[1], int(found[2])) for found in (re.match(r"(.+?\.(?:layer|h|block))\.(\d+)\.", name) for name in names) if found]
+    return {stack: 1 + highest for stack, highest in sorted(numbers)}  # sorted: the highest number comes last and stays
 
 
 def _indent(lines: list[str]) -> str:

@@ -82,6 +82,22 @@ def test_one_tensor_under_two_spellings(bert):
     assert "holds bert.pooler.dense.weight twice" in refusal(bert)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "complaint"),
+    [
+        ("bert", {"num_hidden_layers": 1}, "16 unexpected tensor(s): config.json says 1 layer, the file has 2 (bert.encoder.layer); take both from one model."),
+        ("bert", {"num_hidden_layers": 3}, "16 missing tensor(s): config.json says 3 layers, the file has 2 (bert.encoder.layer)"),
+        ("gpt2", {"n_layer": 1}, "config.json says 1 layer, the file has 2 (transformer.h)"),
+        ("t5", {"num_layers": 1, "num_decoder_layers": 2}, "config.json says 1 layer, the file has 2 (encoder.block)"),
+        ("t5", {"num_decoder_layers": 1}, "config.json says 1 layer, the file has 2 (decoder.block)"),
+    ],
+)
+def test_another_number_of_layers(originals, tmp_path, name, changes, complaint):
+    folder = shutil.copytree(originals / name, tmp_path / name)
+    edit(folder, **changes)
+    assert complaint in refusal(folder).splitlines()[0]
+
+
 # --- config.json --------------------------------------------------------------------------------------------------
 
 
