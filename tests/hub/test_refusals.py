@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from minidelta.errors import CheckpointError, ConfigError, MinideltaError
-from minidelta.hub import load_model, save_pretrained
+from minidelta.hub import load_model, load_tokenizer, save_pretrained
 from minidelta.model import Transformer, bert_config, gpt2_config, t5_config
 from tests.hub.oracle import case, edit
 
@@ -186,6 +186,15 @@ def test_damaged_weights(bert):
     for damaged in [whole[:1000], whole[:4], b"", b"\xff" * 200, whole[:-10]]:
         (bert / "model.safetensors").write_bytes(damaged)
         assert "model.safetensors is damaged or cut short" in refusal(bert)
+
+
+def test_what_git_clones_without_lfs(bert):
+    for name, load in (("model.safetensors", load_model), ("tokenizer.json", load_tokenizer)):
+        (bert / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 440449768\n")
+        with pytest.raises(CheckpointError, match=f"{name} is a Git LFS pointer, a note in place of the file; run `git lfs pull` in {bert}"):
+            load(bert)
+    (bert / "model.safetensors").rename(bert / "pytorch_model.bin")
+    assert "pytorch_model.bin is a Git LFS pointer" in refusal(bert)
 
 
 def test_shards_that_are_not_there(originals, tmp_path):
