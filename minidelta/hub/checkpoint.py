@@ -206,7 +206,7 @@ def _mismatch(stored: Stored, wanted: list[str], missing: list[str], surplus: li
     elif missing or _layers(surplus):
         remedy = "the weights are incomplete, or belong to another config.json"
     else:
-        remedy = "a task head is not read; keep the backbone, by transformers' AutoModel.from_pretrained(folder).save_pretrained(other_folder)"
+        remedy = "a task head is not read; keep the backbone and the tokenizer, by from_pretrained(folder).save_pretrained(other_folder) of transformers' AutoModel and AutoTokenizer"
     lines = [f"missing: {name}" for name in missing] + [f"unexpected: {name}" for name in surplus]
     return f"{stored.folder} does not match its config.json, {counts} tensor(s): {remedy}." + _indent(lines)
 

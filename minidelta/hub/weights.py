@@ -84,8 +84,8 @@ def _weight_files(folder: Path) -> list[Path]:
         classes = ["AutoModelForPreTraining", *(["AutoTokenizer"] if holds_tokenizer(folder) else [])]
         commands = [f'python -c "from transformers import {name} as A; A.from_pretrained({str(folder)!r}).save_pretrained({str(folder) + "-safe"!r})"' for name in classes]
         raise CheckpointError(
-            f"{folder} holds its weights only as a pickle ({pickled[0]}), and unpickling runs whatever code the file contains; convert a file that you trust:\n"
-            f'    python -c "from transformers import AutoModelForPreTraining as M; M.from_pretrained({str(folder)!r}).save_pretrained({str(folder) + "-safe"!r})"'
+            f"{folder} holds its weights only as a pickle ({pickled[0]}), and unpickling runs whatever code the file contains; convert a file that you trust:"
+            + "".join(f"\n    {command}" for command in commands)
         )
     raise CheckpointError(f"{folder} holds no weights; expected {WEIGHTS}, or {INDEX} with its parts.")
 

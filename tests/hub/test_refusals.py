@@ -171,14 +171,20 @@ def test_pickled_weights_are_refused(bert):
     assert not proof.exists()
 
 
-def test_the_way_out_of_a_pickle_works(bert):
-    """The program in the message, run as it stands, makes a folder that loads."""
+@pytest.mark.parametrize("vocabulary", [True, False])
+def test_the_way_out_of_a_pickle_works(bert, vocabulary):
+    """The programs in the message, run as they stand, make a folder that loads, with its tokenizer if there is one."""
     torch.save(load_file(bert / "model.safetensors"), bert / "pytorch_model.bin")
     (bert / "model.safetensors").unlink()
-    command = refusal(bert).splitlines()[1].strip()
-    code = re.fullmatch(r'python -c "(.*)"', command)[1]
-    exec(code)
+    if vocabulary:
+        (bert / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nfine\n")
+    commands = refusal(bert).splitlines()[1:]
+    assert len(commands) == 1 + vocabulary
+    for command in commands:
+        exec(re.fullmatch(r'    python -c "(.*)"', command)[1])
     assert load_model(f"{bert}-safe", device="cpu").config.vocab_size == 61
+    if vocabulary:
+        assert load_tokenizer(f"{bert}-safe")("fine").input_ids == [2, 5, 3]
 
 
 def test_damaged_weights(bert):
