@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from minidelta.data import Example, Task
-from minidelta.errors import DataError
+from minidelta.errors import ConfigError, DataError
 
 IGNORED = -100  # a label that no loss counts
 UNBOUNDED = 512  # most tokens of a text for models whose positions have no end, such as T5
@@ -34,13 +34,17 @@ class Learner:
 
     Attributes:
         rate: tested learning rate of the task's own parameters beside a frozen backbone, where they are no head; None: a head's.
+        needed: shape of the model -> the special tokens without which its inputs cannot be written.
+    Raises: ConfigError if the tokenizer has not all of them, so that it must be another model's.
     """
 
     rate: float | None = None
+    needed = {"encoder": ("cls_token", "sep_token"), "decoder": ("eos_token",), "encoder-decoder": ("pad_token", "eos_token")}
 
     def __init__(self, model: nn.Module, tokenizer: Any, task: Task, seed: int = 0, max_length: int | None = None) -> None:
         self.model, self.tokenizer, self.task, self.seed = model, tokenizer, task, seed
         self.shape = model.config.shape
+        self.check_tokenizer()
         longest = model.config.max_positions if model.config.positions == "learned" else UNBOUNDED
         self.max_length = min(max_length or longest, longest)
         self.head: nn.Module | None = None
@@ -62,6 +66,16 @@ class Learner:
         raise NotImplementedError
 
     # -- what all do alike ---------------------------------------------------------------------------
+
+    def check_tokenizer(self) -> None:
+        """Refuse a tokenizer that lacks special tokens now, since a batch would only say that None is no number."""
+        absent = [name for name in self.needed[self.shape] if getattr(self.tokenizer, name) is None]
+        if not absent:
+            return
+        remedy = "use the tokenizer that belongs to this model"
+        if self.shape == "encoder" and self.model.config.positions == "relative":
+            remedy = "T5's encoder alone has never seen any, so take the whole T5"
+        raise ConfigError(f"The tokenizer has no {' and no '.join(absent)} for the inputs of this {self.shape}; {remedy}.")
 
     def make_room(self, vectors: int) -> None:
         """Leave positions free for a prompt of so many vectors, which a delta puts before every text."""

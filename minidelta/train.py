@@ -128,7 +128,7 @@ def fit(
         description: the words before the bar.
     Returns: the History of the run.
     Raises:
-        ConfigError: a setting cannot work, nothing is trainable, compile=True finds no compiler, or the loss became NaN or infinite.
+        ConfigError: a setting cannot work, nothing is trainable, compile=True finds no compiler, or the loss was or became NaN or infinite.
         CheckpointError: the folder holds the state of a different run.
 
     >>> w = torch.tensor([4.0], requires_grad=True)
@@ -158,6 +158,7 @@ def fit(
     cuda = [device] if device.type == "cuda" else []
     loss = compiled(loss) if compile else loss
     autocast = torch.autocast("cuda", torch.bfloat16, enabled=amp and bool(cuda))
+    first: Tensor | None = None  # loss of the first batch; looked at only if the run fails, since to look is to wait for the device
     running, logged, started, earlier = torch.zeros((), device=device), done, time.perf_counter(), history.seconds
     bar = progress_bar(total=steps, description=description, unit="step", initial=done) if progress and rank == 0 else None
 
@@ -175,6 +176,7 @@ def fit(
                     raise ConfigError("The loss does not depend on any trained parameter. Unfreeze what should train, or pass the parameters that the loss uses.")
                 value.backward()
                 running += value.detach()
+                first = value.detach() if first is None else first
             if world > 1:
                 add_gradients(trained)
             if clip is not None:
@@ -191,6 +193,8 @@ def fit(
                     torch.distributed.all_reduce(running)
                 mean = running.item() / (done - logged)
                 if not math.isfinite(mean):
+                    if logged == 0 and not first.isfinite():
+                        raise ConfigError(f"The loss was {first.item()} on the very first batch, before any weight moved, so the learning rate is not to blame. Look for NaN or infinity in the weights that were loaded, and in the batch.")
                     raise ConfigError(f"The loss became {mean} between steps {logged + 1} and {done}. Lower the learning rate (peak {max(peak):g}), lengthen the warm-up ({warmup:g} of the run), or set clip (now {clip}).")
                 history.records.append({"step": done, "loss": mean, "lr": peak[0] * factor})
                 running, logged = torch.zeros((), device=device), done

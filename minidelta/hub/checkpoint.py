@@ -7,6 +7,8 @@ error that lists it.  How the names correspond is written in bert.py, gpt2.py an
 """
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from minidelta.errors import CheckpointError, ConfigError, near_misses
 from minidelta.hub import bert, gpt2, t5
 from minidelta.hub.device import device as choose_device
 from minidelta.hub.locate import find_folder, read_json
-from minidelta.hub.names import Weight
+from minidelta.hub.names import Weight, fill
 from minidelta.hub.weights import INDEX, WEIGHTS, Stored, write_folder
 from minidelta.model import Transformer, TransformerConfig
 
@@ -64,7 +66,8 @@ def load_model(name_or_folder: str | Path, *, device: str | torch.device | None 
     if family is t5 and number_type == torch.float16:
         raise ConfigError("T5's feed-forward exceeds what float16 can hold and turns into NaN; load it as bfloat16 or float32.")
     if (folder / "generation_config.json").is_file():  # newer folders keep there which pieces begin, end and fill a text
-        given |= {key: value for key, value in read_json(folder / "generation_config.json").items() if key in GENERATION and value is not None}
+        pieces = fill(read_json(folder / "generation_config.json"), dict.fromkeys(GENERATION), {}, file="generation_config.json")
+        given |= {key: value for key, value in pieces.items() if value is not None}
     stored = Stored(folder, family.canonical)
     config = family.read_config(given, stored)
     with torch.device("meta"):  # shapes without numbers: all of them come from the file, and no random number is drawn
@@ -172,7 +175,7 @@ def _match(model: Transformer, family: ModuleType, stored: Stored) -> list[tuple
                 raise CheckpointError(f"{stored.folder} holds {first} and {alias}, which are one tensor in this architecture, with different numbers.")
     missing = [name for name in wanted if name not in source]
     if missing or surplus:
-        raise CheckpointError(_mismatch(stored.folder, missing, surplus))
+        raise CheckpointError(_mismatch(stored, list(wanted), missing, surplus))
     shapes = {name: (stored.shape(found), wanted[name].shape(ours)) for name, found in source.items()}
     wrong = [f"{name}: met {met}, expected {expected}" for name, (met, expected) in shapes.items() if met != expected]
     if wrong:
@@ -193,15 +196,25 @@ def _fill(model: Transformer, stored: Stored, source: list[tuple[Weight, str]]) 
             ours[place].copy_(tensor)
 
 
-def _mismatch(folder: Path, missing: list[str], surplus: list[str]) -> str:
+def _mismatch(stored: Stored, wanted: list[str], missing: list[str], surplus: list[str]) -> str:
     """Say which tensors are missing and which are left over, and what to do about it."""
+    says, has = _layers(wanted), _layers(stored)
+    unequal = next((stack for stack in says if stack in has and says[stack] != has[stack]), None)
     counts = " and ".join(f"{len(names)} {what}" for names, what in ((missing, "missing"), (surplus, "unexpected")) if names)
-    if missing:
+    if unequal:
+        remedy = f"config.json says {says[unequal]} layer{'s' * (says[unequal] != 1)}, the file has {has[unequal]} ({unequal}); take both from one model"
+    elif missing or _layers(surplus):
         remedy = "the weights are incomplete, or belong to another config.json"
     else:
-        remedy = "a task head is not read; keep the backbone, by transformers' AutoModel.from_pretrained(folder).save_pretrained(other_folder)"
+        remedy = "a task head is not read; keep the backbone and the tokenizer, by from_pretrained(folder).save_pretrained(other_folder) of transformers' AutoModel and AutoTokenizer"
     lines = [f"missing: {name}" for name in missing] + [f"unexpected: {name}" for name in surplus]
-    return f"{folder} does not match its config.json, {counts} tensor(s): {remedy}." + _indent(lines)
+    return f"{stored.folder} does not match its config.json, {counts} tensor(s): {remedy}." + _indent(lines)
+
+
+def _layers(names: Iterable[str]) -> dict[str, int]:
+    """How many layers a list of tensors has: name of the stack, such as bert.encoder.layer -> the highest number in it, plus one."""
+    numbers = [(found[1], int(found[2])) for found in (re.match(r"(.+?\.(?:layer|h|block))\.(\d+)\.", name) for name in names) if found]
+    return {stack: 1 + highest for stack, highest in sorted(numbers)}  # sorted: the highest number comes last and stays
 
 
 def _indent(lines: list[str]) -> str:

@@ -18,6 +18,8 @@ PATIENCE = 3  # seconds to wait for the hub's first word
 # Everything that is read, and nothing that could run code: no pickles, no Python files.
 TOKENIZER_FILES = ["config.json", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model"]
 WEIGHT_FILES = ["model*.safetensors", "model.safetensors.index.json"]
+VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model"]  # any of them makes a tokenizer
+LFS = b"version https://git-lfs"  # how the note begins that Git LFS keeps in a large file's place
 
 
 def embedded_models() -> list[str]:
@@ -117,3 +119,19 @@ def read_json(path: Path) -> dict:
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} holds a JSON {type(found).__name__}; expected an object with settings.")
     return found
+
+
+def holds_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a vocabulary in any of its forms."""
+    return any((folder / name).is_file() for name in VOCABULARIES)
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise CheckpointError if the file is a pointer, which is all that git clones of a large file without Git LFS."""
+    try:
+        with path.open("rb") as file:
+            pointer = file.read(len(LFS)) == LFS
+    except OSError:
+        return  # who reads the file next says why it cannot be read
+    if pointer:
+        raise CheckpointError(f"{path} is a Git LFS pointer, a note in place of the file; run `git lfs pull` in {path.parent}, or download the file.")

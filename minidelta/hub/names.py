@@ -63,23 +63,24 @@ def pair(theirs: str, ours: str) -> list[Weight]:
     return [Weight(f"{theirs}.{part}", (f"{ours}.{part}",)) for part in ("weight", "bias")]
 
 
-def fill(given: dict, defaults: dict, fixed: dict) -> dict:
+def fill(given: dict, defaults: dict, fixed: dict, file: str = "config.json") -> dict:
     """Complete config.json with its family's defaults, and refuse what the model cannot represent.
 
     Args:
         given: config.json as read.
         defaults: key -> default, which also tells the type; None stands for "a whole number, or none".
         fixed: key -> the only value that can be represented.
+        file: the name of the file, for the message.
     Returns: defaults overlaid with what was given.
     Raises:  CheckpointError naming the key, the value met and the one expected.
     """
     for key, only in ({"quantization_config": None} | fixed).items():
         if given.get(key) not in (None, only):
-            raise CheckpointError(f"config.json sets {key} to {given[key]!r}, which this kit cannot represent; it reads models with {key} = {only!r}.")
+            raise CheckpointError(f"{file} sets {key} to {given[key]!r}, which this kit cannot represent; it reads models with {key} = {only!r}.")
     full = defaults | {key: value for key, value in given.items() if key in defaults}
     for key, value in full.items():
         if not _fits(key, value, defaults[key]):
-            raise CheckpointError(f"config.json sets {key} to {value!r}; expected {_kind(defaults[key])}.")
+            raise CheckpointError(f"{file} sets {key} to {value!r}; expected {_kind(defaults[key])}.")
     return full
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from minidelta.errors import CheckpointError, ConfigError
-from minidelta.hub.locate import find_folder, read_json
+from minidelta.hub.locate import VOCABULARIES, find_folder, holds_tokenizer, read_json, refuse_pointer
 
 if TYPE_CHECKING:  # transformers takes seconds to import: only those who need a tokenizer wait for it
     from transformers import PreTrainedTokenizerFast
@@ -131,8 +131,10 @@ def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
     Raises:  CheckpointError if there is none, or if its files are damaged.
     """
     folder = find_folder(name_or_folder, weights=False)
-    if not any((folder / file).is_file() for file in ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model"]):
+    if not holds_tokenizer(folder):
         raise CheckpointError(f"{folder} holds no tokenizer; expected tokenizer.json there (write it with tokenizer.save_pretrained).")
+    for name in VOCABULARIES:
+        refuse_pointer(folder / name)
     try:
         return _tokenizer_class(folder).from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # a damaged file surfaces as almost any class of error

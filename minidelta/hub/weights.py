@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from minidelta.errors import CheckpointError
-from minidelta.hub.locate import read_json
+from minidelta.hub.locate import holds_tokenizer, read_json, refuse_pointer
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -80,14 +80,18 @@ def _weight_files(folder: Path) -> list[Path]:
         return files
     pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
     if pickled:
+        refuse_pointer(folder / pickled[0])
+        classes = ["AutoModelForPreTraining", *(["AutoTokenizer"] if holds_tokenizer(folder) else [])]
+        commands = [f'python -c "from transformers import {name} as A; A.from_pretrained({str(folder)!r}).save_pretrained({str(folder) + "-safe"!r})"' for name in classes]
         raise CheckpointError(
-            f"{folder} holds its weights only as a pickle ({pickled[0]}), and unpickling runs whatever code the file contains; convert a file that you trust:\n"
-            f'    python -c "from transformers import AutoModelForPreTraining as M; M.from_pretrained({str(folder)!r}).save_pretrained({str(folder) + "-safe"!r})"'
+            f"{folder} holds its weights only as a pickle ({pickled[0]}), and unpickling runs whatever code the file contains; convert a file that you trust:"
+            + "".join(f"\n    {command}" for command in commands)
         )
     raise CheckpointError(f"{folder} holds no weights; expected {WEIGHTS}, or {INDEX} with its parts.")
 
 
 def _open(path: Path) -> safe_open:
+    refuse_pointer(path)
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:

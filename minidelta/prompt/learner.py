@@ -45,6 +45,8 @@ class PromptLearner(Learner):
     torch.Size([3, 2])
     """
 
+    needed = Learner.needed | {"decoder": ()}  # nothing ends a prompt that GPT goes on from
+
     def __init__(
         self,
         model: nn.Module,

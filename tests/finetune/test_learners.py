@@ -305,3 +305,22 @@ def test_a_delta_slows_less_on_a_wide_bert(shape, d_model, rate):
     """Families that were measured on a real BERT say so; others keep the law of whole models, which begins where it began."""
     assert delta_rate(1.0, shape, d_model, slowing=0.5 if shape == "encoder" else 1.5) == pytest.approx(rate)
     assert delta_rate(1.0, shape, d_model) == pytest.approx(scaled(1.0, d_model, FOUND_AT[shape]))
+
+
+@pytest.mark.parametrize(
+    ("family", "other", "absent"),
+    [
+        ("bert", "gpt", "no cls_token and no sep_token for the inputs of this encoder"),
+        ("bert", "t5", "no cls_token and no sep_token for the inputs of this encoder"),
+        ("gpt", "bert", "no eos_token for the inputs of this decoder"),
+        ("t5", "bert", "no eos_token for the inputs of this encoder-decoder"),
+    ],
+)
+def test_the_tokenizer_of_another_family(family, other, absent):
+    with pytest.raises(ConfigError, match=f"{absent}; use the tokenizer that belongs to this model"):
+        learner_for(model(family), tokenizer(other), task("classification"))
+
+
+def test_an_encoder_that_has_never_seen_cls():
+    with pytest.raises(ConfigError, match="no cls_token and no sep_token.*take the whole T5"):
+        learner_for(model("t5", shape="encoder", lm_head=None), tokenizer("t5"), task("classification"))

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from minidelta.errors import CheckpointError, ConfigError, MinideltaError
-from minidelta.hub import load_model, save_pretrained
+from minidelta.hub import load_model, load_tokenizer, save_pretrained
 from minidelta.model import Transformer, bert_config, gpt2_config, t5_config
 from tests.hub.oracle import case, edit
 
@@ -82,6 +82,22 @@ def test_one_tensor_under_two_spellings(bert):
     assert "holds bert.pooler.dense.weight twice" in refusal(bert)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "complaint"),
+    [
+        ("bert", {"num_hidden_layers": 1}, "16 unexpected tensor(s): config.json says 1 layer, the file has 2 (bert.encoder.layer); take both from one model."),
+        ("bert", {"num_hidden_layers": 3}, "16 missing tensor(s): config.json says 3 layers, the file has 2 (bert.encoder.layer)"),
+        ("gpt2", {"n_layer": 1}, "config.json says 1 layer, the file has 2 (transformer.h)"),
+        ("t5", {"num_layers": 1, "num_decoder_layers": 2}, "config.json says 1 layer, the file has 2 (encoder.block)"),
+        ("t5", {"num_decoder_layers": 1}, "config.json says 1 layer, the file has 2 (decoder.block)"),
+    ],
+)
+def test_another_number_of_layers(originals, tmp_path, name, changes, complaint):
+    folder = shutil.copytree(originals / name, tmp_path / name)
+    edit(folder, **changes)
+    assert complaint in refusal(folder).splitlines()[0]
+
+
 # --- config.json --------------------------------------------------------------------------------------------------
 
 
@@ -131,6 +147,11 @@ def test_broken_config_files(bert, text, complaint):
     assert complaint in refusal(bert)
 
 
+def test_the_file_that_is_wrong_is_named(bert):
+    (bert / "generation_config.json").write_text('{"eos_token_id": "x"}')
+    assert refusal(bert) == "generation_config.json sets eos_token_id to 'x'; expected a whole number."
+
+
 # --- files --------------------------------------------------------------------------------------------------------
 
 
@@ -150,14 +171,20 @@ def test_pickled_weights_are_refused(bert):
     assert not proof.exists()
 
 
-def test_the_way_out_of_a_pickle_works(bert):
-    """The program in the message, run as it stands, makes a folder that loads."""
+@pytest.mark.parametrize("vocabulary", [True, False])
+def test_the_way_out_of_a_pickle_works(bert, vocabulary):
+    """The programs in the message, run as they stand, make a folder that loads, with its tokenizer if there is one."""
     torch.save(load_file(bert / "model.safetensors"), bert / "pytorch_model.bin")
     (bert / "model.safetensors").unlink()
-    command = refusal(bert).splitlines()[1].strip()
-    code = re.fullmatch(r'python -c "(.*)"', command)[1]
-    exec(code)
+    if vocabulary:
+        (bert / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nfine\n")
+    commands = refusal(bert).splitlines()[1:]
+    assert len(commands) == 1 + vocabulary
+    for command in commands:
+        exec(re.fullmatch(r'    python -c "(.*)"', command)[1])
     assert load_model(f"{bert}-safe", device="cpu").config.vocab_size == 61
+    if vocabulary:
+        assert load_tokenizer(f"{bert}-safe")("fine").input_ids == [2, 5, 3]
 
 
 def test_damaged_weights(bert):
@@ -165,6 +192,15 @@ def test_damaged_weights(bert):
     for damaged in [whole[:1000], whole[:4], b"", b"\xff" * 200, whole[:-10]]:
         (bert / "model.safetensors").write_bytes(damaged)
         assert "model.safetensors is damaged or cut short" in refusal(bert)
+
+
+def test_what_git_clones_without_lfs(bert):
+    for name, load in (("model.safetensors", load_model), ("tokenizer.json", load_tokenizer)):
+        (bert / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 440449768\n")
+        with pytest.raises(CheckpointError, match=f"{name} is a Git LFS pointer, a note in place of the file; run `git lfs pull` in {bert}"):
+            load(bert)
+    (bert / "model.safetensors").rename(bert / "pytorch_model.bin")
+    assert "pytorch_model.bin is a Git LFS pointer" in refusal(bert)
 
 
 def test_shards_that_are_not_there(originals, tmp_path):

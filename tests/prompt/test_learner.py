@@ -195,6 +195,12 @@ def test_an_explanation_and_a_lint_from_the_learner():
     assert "a good film" in str(ours.explain(task().test[0])) and "'good'" in ours.lint()[0]
 
 
+@pytest.mark.parametrize(("family", "other", "absent"), [("bert", "gpt", "cls_token and no sep_token"), ("t5", "bert", "eos_token")])
+def test_the_tokenizer_of_another_family(family, other, absent):
+    with pytest.raises(ConfigError, match=f"The tokenizer has no {absent} .* belongs to this model"):
+        PromptLearner(model(family), tokenizer(other), task(), PLAIN, WordVerbalizer(WORDS))
+
+
 def test_what_a_learner_refuses():
     with pytest.raises(PromptError, match="has no labels to put into words"):
         PromptLearner(model("bert"), tokenizer("bert"), Task("t", "generation", (), "bleu", [], [], []), PLAIN)

@@ -178,6 +178,15 @@ def test_errors_say_what_to_do(change, message):
         fit(loss, batch_at, net.parameters(), **{"steps": 3, "lr": 0.1, **change})
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_were_not_finite_are_told_from_a_rate_too_high(bad):
+    net, loss, batch_at = regression()
+    net[3].requires_grad_(False).weight[0, 0] = bad
+    net.eval()
+    with pytest.raises(ConfigError, match="very first batch, before any weight moved.* in the weights that were loaded"):
+        fit(loss, batch_at, net.parameters(), steps=300, lr=0.1)
+
+
 def test_nothing_to_train():
     net, loss, batch_at = regression()
     with pytest.raises(ConfigError, match="Nothing to train: 4 tensors"):
