@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   minidelta grade 11 --class submissions --json
   minidelta grade 11 --gradescope results.json
 
+Of several definitions the one in the exercise's own cell counts, unless that is left undone.
 A class is a folder with a folder (or a notebook) for each student.  Learners' code runs in processes of its own with
 limits and without the answers; the last line says which fences stood.  They deter and detect, and are no sandbox for an exam.
 """

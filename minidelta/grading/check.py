@@ -12,7 +12,7 @@ from minidelta.grading import child
 from minidelta.grading.grade import TaskResult, judge
 from minidelta.grading.key import Key, KeyTask, exercises, load
 from minidelta.grading.notebook import Found
-from minidelta.grading.values import describe
+from minidelta.grading.values import describe, written
 
 
 def check(name: str) -> None:
@@ -64,7 +64,7 @@ def _card(task: KeyTask, looked: Looked) -> str:
     for test, key, answer in zip(result.tests, task.tests, answers):
         lines.append(f"  {'✓' if not test.words else '✗'} {test.points}/{test.of}  {test.name}")
         if test.words:
-            call = ", ".join(f"{name}={describe(value, numbers=False)}" for [name, value] in key.inputs["dict"])
+            call = ", ".join(f"{name}={written(value)}" for [name, value] in key.inputs["dict"])
             lines.append(fill(call, 116, initial_indent="         called with  ", subsequent_indent=" " * 22))
             if "value" in answer:
                 lines += [f"         came back    {describe(answer['value'])}", f"         expected     {describe(key.expected['value'], numbers=False)}"]
@@ -79,5 +79,5 @@ def _table(key: Key, looked: list[Looked]) -> str:
     """Where a learner stands in a notebook of exercises."""
     width = max(len(task.name) for task in key.tasks)
     lines = [f"{task.name.ljust(width)}  {result.points:2d} of {result.of:2d}  {result.words}".rstrip() for task, (result, _) in zip(key.tasks, looked)]
-    total, most, hidden = sum(result.points for result, _ in looked), key.points, sum(task.hidden_points for task in key.tasks)
+    total, most, hidden = sum(result.points for result, _ in looked), key.points, key.hidden_points
     return "\n".join([*lines, f"{key.exercise}: {total} of {most} public points" + (f"; {hidden} more in hidden tests, not run here" if hidden else "")])

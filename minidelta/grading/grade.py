@@ -66,6 +66,7 @@ class Result:
     tasks: list[TaskResult] = field(default_factory=list)
     fences: list[str] = field(default_factory=list)
     problem: str = ""  # why nothing could be graded
+    hidden: int = 0  # points of hidden tests that are not here to be run
 
     @property
     def of(self) -> int:
@@ -78,7 +79,7 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """Plain values for a file."""
         return {
-            "student": self.student, "exercise": self.exercise, "file": self.file, "points": self.points, "of": self.of, "seed": self.seed, "problem": self.problem, "fences": self.fences,
+            "student": self.student, "exercise": self.exercise, "file": self.file, "points": self.points, "of": self.of, "hidden": self.hidden, "seed": self.seed, "problem": self.problem, "fences": self.fences,
             "tasks": [{"name": task.name, "points": task.points, "of": task.of, "words": task.words, "tests": [vars(test) for test in task.tests]} for task in self.tasks],
         }  # fmt: skip
 
@@ -120,7 +121,7 @@ def in_words(answer: Answer, found: Found) -> str:
 
 def grade(cells: list[Cell], key: Key, server: Server, student: str = "", file: str = "") -> Result:
     """Grade the cells of one notebook against a key."""
-    result = Result(student, key.exercise, file, key.seed)
+    result = Result(student, key.exercise, file, key.seed, hidden=key.hidden_points)
     for task in key.tasks:
         found = extract(cells, task.name)
         if found.problem:
@@ -136,7 +137,7 @@ def grade(cells: list[Cell], key: Key, server: Server, student: str = "", file: 
 def blank(key: Key, student: str, file: str, problem: str) -> Result:
     """No points, and why."""
     tasks = [TaskResult(task.name, [TestResult(test.name, test.points, 0, test.hidden, problem) for test in task.tests], problem) for task in key.tasks]
-    return Result(student, key.exercise, file, key.seed, tasks, problem=problem)
+    return Result(student, key.exercise, file, key.seed, tasks, problem=problem, hidden=key.hidden_points)
 
 
 def grade_files(files: Iterable[tuple[str, str, Path]], seed: str | None = None, public: bool = False, task: str | None = None) -> list[Result]:
@@ -186,7 +187,12 @@ def one_file(what: str, exercise: str | None = None) -> tuple[str, str, Path]:
     """
     if what.endswith(".ipynb"):
         path = Path(what)
-        name = find(exercise or path.name)
+        try:
+            name = find(exercise or path.name)
+        except ConfigError:
+            if exercise:
+                raise
+            raise ConfigError(f"{path.name} does not say by its name which exercises it answers; add them: minidelta grade {what} --exercise 11") from None
     else:
         name = find(what)
         path = next((place for place in (Path("exercises") / f"{name}.ipynb", ROOT / "exercises" / f"{name}.ipynb") if place.is_file()), ROOT / "exercises" / f"{name}.ipynb")
@@ -290,7 +296,8 @@ def in_table(result: Result) -> str:
         - 0/1  zero start (hidden)  W_up is not zero
         start W_up at zero
     """
-    lines = [f"{result.exercise}  {result.student or result.file}  {result.points} of {result.of} points"]
+    more = f" public points; {result.hidden} more in hidden tests, not run here" if result.hidden else " points"
+    lines = [f"{result.exercise}  {result.student or result.file}  {result.points} of {result.of}{more}"]
     if result.problem:
         return "\n".join([*lines, f"  {result.problem}"])
     width = max(len(task.name) for task in result.tasks)

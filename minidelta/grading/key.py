@@ -99,6 +99,11 @@ class Key:
     def points(self) -> int:
         return sum(task.points for task in self.tasks)
 
+    @property
+    def hidden_points(self) -> int:
+        """Of tests that are not here, since this is a public key."""
+        return sum(task.hidden_points for task in self.tasks)
+
     def public(self) -> dict[str, Any]:
         """As JSON, without the hidden tests."""
         words = asdict(self)

@@ -15,6 +15,8 @@ from torch import Tensor
 from minidelta.grading.child import DEEPEST, MOST, decode
 
 SHOWN = 6  # numbers of a tensor that a message shows
+LITERAL = 120  # characters of an input that is shown whole
+NUMBERS, HOLDERS = ("float", "int", "bool"), ("list", "tuple", "dict")
 SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "complex64": 8}  # bytes
 
 
@@ -93,6 +95,17 @@ def describe(value: Any, numbers: bool = True) -> str:
     return f"{word} {_number(float(value['float']))}" if word == "float" else f"{word} {_short(repr(value))}"
 
 
+def written(value: Any) -> str:
+    """An encoded value as one would type it, if that is short; else `describe`.
+
+    >>> from minidelta.grading.child import encode
+    >>> written(encode(["a", 2.5])), written(encode(torch.tensor([1.0, 2.0]))), written(encode(list(range(99))))
+    ("['a', 2.5]", 'tensor([1., 2.])', 'list of 99: int 0, int 1, int 2, int 3, ...')
+    """
+    words = " ".join(repr(decode(value)).split()) if kind(value) != "other" else ""
+    return words if 0 < len(words) <= LITERAL else describe(value)
+
+
 def _plain(key: Any) -> str:
     return repr(decode(key)) if not isinstance(key, str) else repr(key)
 
@@ -127,17 +140,21 @@ def differ(got: Any, want: Any, tolerance: float, what: str = "the answer") -> s
         if got is None and what == "the answer":
             tail = ": is a `return` missing?"
         elif foreign.startswith("numpy"):
-            tail = ": stay with torch, without .numpy()"
-        elif has == "tensor" and needs in ("float", "int", "bool") and got["shape"] == []:
+            tail = f": make it a Python number, {needs}(x)" if needs in NUMBERS else ": stay with torch, without .numpy()"
+        elif has == "tensor" and needs in NUMBERS and got["shape"] == []:
             tail = ": take the number out with .item()"
         elif needs == "tensor" and has in ("float", "int"):
             tail = ": keep it a tensor"
+        if {has, needs} <= set(HOLDERS):
+            return f"{what} is {_article(has)}, expected {_article(needs)}"
         return f"{what} is {_article(describe(got, numbers=False))}, expected {describe(want, numbers=False)}{tail}"
     if has == "tensor":
         return _differ_tensors(got, want, tolerance, what)
     if has in ("list", "tuple"):
         if len(got[has]) != len(want[has]):
-            return f"{what} has {len(got[has])} entries, expected {len(want[has])}"
+            surplus = [item for item in got[has] if item not in want[has]]
+            more = f": {_short(repr(surplus[0]))} is one that does not belong" if surplus and isinstance(surplus[0], str) else ""
+            return f"{what} has {len(got[has])} {'entry' if len(got[has]) == 1 else 'entries'}, expected {len(want[has])}{more}"
         pairs = [(f"{what}[{place}]", one, other) for place, (one, other) in enumerate(zip(got[has], want[has]))]
     elif has == "dict":
         ours, theirs = ({str(_plain(key)): item for key, item in value["dict"]} for value in (want, got))
@@ -155,7 +172,7 @@ def differ(got: Any, want: Any, tolerance: float, what: str = "the answer") -> s
 
 
 def _article(words: str) -> str:
-    return words if words == "None" else f"a {words}"
+    return words if words == "None" else f"an {words}" if words[0] in "aeiou" else f"a {words}"
 
 
 def _differ_tensors(got: dict, want: dict, tolerance: float, what: str) -> str | None:
@@ -177,20 +194,26 @@ def _differ_tensors(got: dict, want: dict, tolerance: float, what: str) -> str |
     if (one.isinf() & ~other.isinf()).any():
         return f"{what} holds infinite numbers"
     if words := _pattern(one, other, tolerance):
-        return f"every number of {what} is{words.removeprefix(': it is')}"
+        return f"{f'every number of {what}' if one.numel() > 1 else what} is{words.removeprefix(': it is')}"
     close = torch.isclose(one.double(), other.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
     first = (~close).nonzero()[0].tolist()
     return f"{what} has the right shape, but {int((~close).sum())} of {close.numel()} numbers are wrong, the first at {first}, where it has {_number(one[tuple(first)].item())}"
 
 
 def _pattern(one: Tensor, other: Tensor, tolerance: float) -> str:
-    """A constant factor between two tensors, if there is one, in words."""
+    """A constant factor between two tensors, if there is one, in words.
+
+    Between two single numbers there always is one, so there it is told only if it is round, such as 2 or 1/3.
+    """
     one, other = one.double().reshape(-1), other.double().reshape(-1)
     sure = other.abs() > 10 * tolerance
     if not sure.any() or not (one.isfinite().all() and other.isfinite().all()):
         return ""
     factor = (one[sure] / other[sure]).median().item()
     if abs(factor) < 1e-3 or not torch.allclose(one, factor * other, rtol=10 * tolerance, atol=tolerance):
+        return ""
+    large = max(abs(factor), 1 / abs(factor))
+    if large < 1.02 and factor > 0 or one.numel() == 1 and abs(large - round(large)) > 1e-3 * large:
         return ""
     return ": it is the negative of what it should be" if abs(factor + 1) < 1e-3 else f": it is {factor:.3g} times what it should be"
 
@@ -206,5 +229,5 @@ def changed(before: Any, after: Any, allowed: tuple[str, ...]) -> str | None:
         return None
     for (name, one), (_, other) in zip(before["dict"], after["dict"]):
         if name not in allowed and differ(other, one, 0.0) is not None:
-            return f"the input `{name}` was changed in place: work on a copy (x = x + ..., not x += ...)"
+            return f"the input `{name}` was changed in place: work on a copy ({'x = x + ..., not x += ...' if kind(one) == 'tensor' else f'begin with {kind(one)}({name})'})"
     return None

@@ -1,11 +1,14 @@
 """`check` as a learner meets it: a card for one exercise, a table for a notebook, never a stop but under nbgrader."""
 
+import numpy
 import pytest
 import torch
 
 from minidelta.errors import ConfigError
 from minidelta.grading import check
+from minidelta.grading.child import encode
 from minidelta.grading.key import spec
+from minidelta.grading.values import changed, differ
 
 RIGHT = "def bottleneck(h, down_weight, down_bias, up_weight, up_bias):\n    F = torch.nn.functional\n    out = h + F.linear(F.gelu(F.linear(h, down_weight, down_bias)), up_weight, up_bias)\n    return out"
 BOTTLENECK = next(task for task in spec("11_adapters") if task.name == "bottleneck")
@@ -44,6 +47,34 @@ def test_common_slips_are_told(code, words, capsys):
     out = said(code, capsys)
     assert words in out.replace("NaN", "nan").replace("inf", "nan"), out
     assert "bottleneck: 0 of 3 points" in out
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "words"),
+    [
+        ([[1, 2]], ([1, 2],), "the answer is a list, expected a tuple"),
+        (3, 3.5, "the answer is an int, expected float"),
+        (["a", "b", "c"], ["a", "b"], "the answer has 3 entries, expected 2: 'c' is one that does not belong"),
+        (["a"], ["a", "b"], "the answer has 1 entry, expected 2"),
+        (0.504, 0.5, "the answer is 0.504, which is not right"),
+        (1.5, 0.5, "the answer is 1.5, which is not right: it is 3 times what it should be"),
+        (0.25, 0.5, "the answer is 0.25, which is not right: it is 0.5 times what it should be"),
+        (-0.5, 0.5, "the answer is -0.5, which is not right: it is the negative of what it should be"),
+        (torch.tensor([1.21, 2.42]), torch.tensor([1.0, 2.0]), "every number of the answer is 1.21 times what it should be"),
+        (torch.tensor([2.0]), torch.tensor([1.0]), "the answer is 2 times what it should be"),
+        (torch.tensor([1.01, 2.02]), torch.tensor([1.0, 2.0]), "the answer has the right shape, but 2 of 2 numbers are wrong, the first at [0], where it has 1.01"),
+        (numpy.float64(0.5), 0.5, "the answer is a numpy.float64, expected float: make it a Python number, float(x)"),
+    ],
+)  # fmt: skip
+def test_a_difference_in_words(got, want, words):
+    assert differ(encode(got), encode(want), 1e-4) == words
+
+
+def test_what_was_called_can_be_called_again(capsys):
+    space = {"torch": torch, "check": check}
+    exec('check("names_that_train")', space | {"names_that_train": lambda names, rule, k: []})
+    assert "rule='bitfit', k=" in capsys.readouterr().out
+    assert changed(encode({"x": [1, 2]}), encode({"x": [1]}), ()) == "the input `x` was changed in place: work on a copy (begin with list(x))"
 
 
 def test_what_was_not_begun_is_no_mistake(capsys):

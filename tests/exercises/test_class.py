@@ -149,6 +149,7 @@ def test_a_formula_in_a_name_stays_words():
         (["grade"], "nothing was given to grade"),
         (["grade", "99"], "there is no exercise '99'"),
         (["grade", "nowhere.ipynb", "--exercise", "11"], "nowhere.ipynb does not exist"),
+        (["grade", "homework_zhang.ipynb"], "homework_zhang.ipynb does not say by its name which exercises it answers; add them"),
         (["grade", "11", "--class", "nowhere"], "nowhere is no folder"),
         (["grade", "11", "--class", "."], "holds no notebook to grade"),
         (["grade", "11", "--task", "botleneck"], "has no exercise 'botleneck'"),
