@@ -97,7 +97,7 @@ def load_task(
         task = _checked("dataset", huggingface.dataset_parts(source, columns, seed, limit=limit))
     else:
         path = _path(source)
-        task = _checked(path.name.removesuffix(path.suffix), parts.file_parts(path, columns, seed))
+        task = replace(_checked(path.name, parts.file_parts(path, columns, seed)), name=path.name.removesuffix(path.suffix))
     if strict and task.skipped:
         raise DataError(f"{task.skipped[0]} ({len(task.skipped)} unusable in all; strict reading stops here)")
     if limit is not None:
@@ -158,23 +158,33 @@ def _at_most(task: Task, limit: int, seed: int) -> Task:
 def _checked(name: str, found: parts.Parts, kind: str = "classification") -> Task:
     """Look at a person's parts with their eyes: is there something to learn, and can it be measured?"""
     if not found.train:
-        first = f"; the first: {found.skipped[0]}" if found.skipped else ""
-        raise DataError(f"{name}: no usable record for training, {len(found.skipped)} left out{first}")
-    labels, test, validation, skipped = (), found.test, found.validation, list(found.skipped)
+        raise DataError(f"{name}: no usable record for training{_left_out(found.skipped)}")
+    labels, test, validation, strangers = (), found.test, found.validation, []
     if kind in ("classification", "relation"):
         labels = _labels(name, found)
         validation, test = ([example for example in part if example.label in labels] for part in (validation, test))
         for example in [*found.validation, *found.test]:
             if example.label not in labels:
                 file, _, line = example.source.rpartition(":")
-                skipped.append(Skipped(file, int(line), f"label {example.label!r} does not occur in training"))
+                strangers.append(Skipped(file, int(line), f"label {example.label!r} does not occur in training"))
+    if found.test and not test:
+        told = ", ".join(map(repr, labels[:5])) + ", ..." * (len(labels) > 5)
+        raise DataError(f"{name}: no usable record in the test part{_left_out(strangers[-len(found.test):])}, which has {told}")
     if not test:
-        raise DataError(f"{name}: no record is left to hold out for the test part; give more records, or a test file")
+        raise DataError(f"{name}: no record is left to hold out for the test part{_left_out(found.skipped) or '; give more records, or a test file'}")
     notes = list(found.notes)
     seen = {(example.text, example.text_b) for example in found.train}
     if doubles := sum((example.text, example.text_b) in seen for example in test):
         notes.append(f"{doubles:,} of {len(test):,} test texts stand in the training part too: the score flatters")
-    return Task(name, kind, labels, "accuracy", found.train, validation, test, skipped, notes)
+    return Task(name, kind, labels, "accuracy", found.train, validation, test, [*found.skipped, *strangers], notes)
+
+
+def _left_out(skipped: list[Skipped]) -> str:
+    """The end of a complaint: how many records could not be used, and why the first could not."""
+    if not skipped:
+        return ""
+    hint = "; --text-column and --label-column name others" if skipped[0].reason.startswith("no '") else ""
+    return f", {len(skipped):,} left out; the first: {skipped[0]}{hint}"
 
 
 def _labels(name: str, found: parts.Parts) -> tuple[str, ...]:
