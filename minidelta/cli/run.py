@@ -34,7 +34,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--task", required=True, help="a built-in name, your .jsonl / .csv / .tsv file or folder, or hub:NAME")
     command.add_argument("--method", default="lora", help="full, head, prompt, incontext, lora, ... (default lora; `minidelta list methods`)")
     command.add_argument("--shots", type=whole, metavar="K", help="train on K examples per class (default: all); with --method incontext: K examples in all stand before the question (default 8)")
-    command.add_argument("--limit", type=natural, metavar="N", help="take at most N records of each part, drawn by the seed, to try a large data set (default: all)")
+    command.add_argument("--limit", type=natural, metavar="N", help="take at most N records of each part, drawn by the seed, to try a large data set; none of its labels gets lost (default: all)")
     command.add_argument("--seed", type=whole, default=0, help="of draws, splits and weights (default 0)")
     command.add_argument("--steps", type=natural, help="updates (default: by the task's size)")
     command.add_argument("--lr", type=rate, help="peak learning rate (default: the method's own)")

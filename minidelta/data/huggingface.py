@@ -2,7 +2,8 @@
 
 import random
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidelta.data.example import Example
@@ -70,7 +71,8 @@ def dataset_parts(
         if part not in splits:
             continue
         split = splits[part]
-        drawn = draw(len(held[split]), limit or MOST, seed)
+        most = limit or MOST
+        drawn = draw(len(held[split]), most, seed, _labels(held[split], columns.label) if len(held[split]) > most else ())
         if len(drawn) < len(held[split]):
             parts.notes.append(f"{len(drawn):,} of the {len(held[split]):,} rows of the {split} split are drawn (seed {seed})")
         examples, skipped = from_dataset(held[split], columns, f"{name}/{split}", drawn, reshape)
@@ -85,13 +87,41 @@ def dataset_parts(
     return fill(parts, seed, f"{name}/{splits['train']}")
 
 
-def draw(count: int, limit: int, seed: int) -> range | list[int]:
+def draw(count: int, limit: int, seed: int, labels: Sequence[Any] = ()) -> range | list[int]:
     """Which of `count` rows are taken, in their order: all, or `limit` of them.
 
-    >>> draw(3, 5, seed=0), len(draw(100, 5, seed=0))
-    (range(0, 3), 5)
+    Of the `labels` of the rows (None: has none) none gets lost: one that chance left out takes a place of the most common
+    one, as long as that has two.
+
+    >>> draw(3, 5, seed=0), draw(100, 5, seed=0), draw(100, 5, 0, ["rare"] + 99 * ["common"])
+    (range(0, 3), [10, 22, 28, 44, 99], [0, 10, 22, 28, 44])
     """
-    return range(count) if count <= limit else sorted(random.Random(f"{seed} limit").sample(range(count), limit))
+    if count <= limit:
+        return range(count)
+    rng = random.Random(f"{seed} limit")
+    rows = rng.sample(range(count), limit)
+    held = Counter(labels[row] for row in rows) if labels else Counter()
+    for label in dict.fromkeys(labels):
+        if label is None or label in held:
+            continue
+        common, number = held.most_common(1)[0]
+        if number < 2:
+            break
+        place = next(place for place, row in enumerate(rows) if labels[row] == common)
+        rows[place] = rng.choice([row for row, other in enumerate(labels) if other == label])
+        held += Counter({label: 1, common: -1})
+    return sorted(rows)
+
+
+def _labels(rows: "datasets.Dataset", column: str) -> list[Any]:
+    """The labels of all rows, None where one is missing or hidden; nothing where answers are no simple values."""
+    import datasets
+
+    feature = rows.features.get(column)
+    if not isinstance(feature, (datasets.ClassLabel, datasets.Value)):
+        return []
+    hidden = -1 if isinstance(feature, datasets.ClassLabel) else None
+    return [None if label == hidden else label for label in rows[column]]
 
 
 def from_dataset(

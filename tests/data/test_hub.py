@@ -213,6 +213,26 @@ def test_a_limit_of_other_tasks(tmp_path):
             load_task("topic", limit=wrong)
 
 
+def test_a_limit_loses_no_label(hub, monkeypatch, tmp_path):
+    def rare(i, split):
+        return {"text": f"report {i} of {split}", "label": 2 if i == 17 else 3 if i in (5, 6) else 0}
+
+    monkeypatch.setitem(PUBLISHED, ("fancyzhx/ag_news", None), (AG_NEWS, rare, TWO))
+    task = load_task("hub:ag_news", limit=10)
+    assert task.labels == ("Business", "Sci/Tech", "World") and {e.label for e in task.test} == set(task.labels) and len(task.test) == 10
+    with pytest.raises(DataError, match="every training record within a limit of 1 has the label 'World'; there is nothing to learn; give a larger limit"):
+        load_task("hub:ag_news", limit=1)
+
+    (tmp_path / "own.csv").write_text("text,label\n" + "".join(f"t{i},{'neg' if i % 100 == 0 else 'odd' if i % 100 == 1 else 'pos'}\n" for i in range(1000)), encoding="utf-8")
+    task = load_task(tmp_path / "own.csv", limit=40)
+    assert all({e.label for e in part} == {"neg", "odd", "pos"} and len(part) == 40 for part in (task.train, task.test))
+    task = load_task(tmp_path / "own.csv", limit=2)
+    assert "2 of the 810 records of the train part are drawn (seed 0); the labels that are gone: 'odd'" in task.notes
+    with pytest.raises(DataError, match="own: every training record within a limit of 1 has the label 'pos'"):
+        load_task(tmp_path / "own.csv", limit=1)
+    assert len(load_task("translation", limit=1).train) == 1, "where no labels are, one record is little but no mistake"
+
+
 def test_millions_of_rows_are_drawn_from(hub, monkeypatch):
     monkeypatch.setattr(huggingface, "MOST", 40)
     task = load_task("hub:wmt16:en-ro")
