@@ -9,8 +9,9 @@
     wmt14      wmt/wmt14, such as de-en                      4,508,785    its test split, newstest2014
     wmt16      wmt/wmt16, such as ro-en                        610,320    its test split, newstest2016
 
-Each is also known by its repository: "hub:nyu-mll/glue:sst2" is "hub:sst2" with GLUE's copy of the rows.  The prefixes are
-those that T5 saw in its pre-training (Raffel et al. 2020, appendix D), which "t5-small" thus knows already.
+Each is also known by its repository: "hub:nyu-mll/glue:sst2" is "hub:sst2" with GLUE's copy of the rows.  T5 saw the prefixes
+of sst2, mnli and squad in its pre-training, and those from English to German, French and Romanian (Raffel et al. 2020,
+appendix D): "t5-small" thus knows these tasks already.  The others are new to it, and only look like them.
 """
 
 import re
@@ -106,7 +107,7 @@ LABELLED_VALIDATION = {"train": "train", "test": "validation"}
 SST2 = Known("stanfordnlp/sst2", None, Columns("sentence"), LABELLED_VALIDATION, prefix="sst2 sentence:", description="Is this phrase of a film review negative or positive?")
 KNOWN = {
     "sst2": SST2,
-    "mnli": Known("nyu-mll/glue", "mnli", Columns("premise", "hypothesis"), {"train": "train", "test": "validation_matched"}, prefix="mnli hypothesis:", description="Does the premise entail the hypothesis, contradict it, or neither?"),
+    "mnli": Known("nyu-mll/glue", "mnli", Columns("premise", "hypothesis"), {"train": "train", "test": "validation_matched"}, prefix="mnli hypothesis: ... premise:", description="Does the premise entail the hypothesis, contradict it, or neither?"),
     "ag_news": Known("fancyzhx/ag_news", prefix="topic:", description="Is this a report on the world, sports, business or science?"),
     "semeval": Known("SemEvalWorkshop/sem_eval_2010_task_8", None, Columns("sentence", label="relation"), kind="relation", metric="f1_semeval", prefix="relation:", description="Which relation holds between the two marked nominals, and which way?", reshape=two_entities),
     "squad": Known("rajpurkar/squad", None, Columns("context", "question", "answers"), LABELLED_VALIDATION, "extraction", "f1_answer", "question:", "Which stretch of the passage answers the question?", passage_and_answer),

@@ -34,7 +34,8 @@ class Task:
         skipped: records that could not be used, each with file, line and reason.
         notes: what was decided on the way (where the held-out part comes from), one sentence each.
         description: one sentence.
-        prefix: the words a text-to-text model is told first ("sentiment").
+        prefix: the words a text-to-text model is told first ("sentiment:"); behind "...", what stands between the second text
+            and the first ("mnli hypothesis: ... premise:"), else "context:".
         noise: the share of wrong labels that a built-in task states it contains.
         symmetric: whether the two texts of a pair may be exchanged, as in a paraphrase task.
         built_in: whether it belongs to the embedded world.

@@ -15,6 +15,7 @@ from minidelta.data.known import KNOWN, find_known
 from minidelta.errors import DataError
 from minidelta.evaluate import evaluate
 from minidelta.finetune import learner_for, train_task
+from minidelta.finetune.formats import t5_source
 from minidelta.hub import load_model, load_tokenizer
 from minidelta.prompt import prompt_learner
 
@@ -112,6 +113,7 @@ def test_pairs_of_sentences(hub):
     task = load_task("hub:mnli")
     assert task.labels == ("contradiction", "entailment", "neutral")
     assert (task.test[0].text, task.test[0].text_b, task.test[0].label) == ("Man 0 sings in validation_matched.", "He sings.", "entailment")
+    assert t5_source(task, task.test[0]) == [("mnli hypothesis: He sings. premise:", False), ("Man 0 sings in validation_matched.", True)], "as T5 was trained"
 
 
 def test_news(hub):
