@@ -53,9 +53,9 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")
     command.add_argument("--from-scratch", action=argparse.BooleanOptionalAction, help="also train the same model from random weights (default: for your own data)")
     command.add_argument("--strict", action="store_true", help="stop at the first record that cannot be used")
-    command.add_argument("--text-column", default="text", metavar="NAME", help="your file's column of the text")
-    command.add_argument("--text-b-column", default="text_b", metavar="NAME", help="your file's column of a second text")
-    command.add_argument("--label-column", default="label", metavar="NAME", help="your file's column of the label")
+    command.add_argument("--text-column", default="text", metavar="NAME", help="the column of the text in your file, or in a data set of the hub")
+    command.add_argument("--text-b-column", default="text_b", metavar="NAME", help="the column of a second text")
+    command.add_argument("--label-column", default="label", metavar="NAME", help="the column of the label")
 
 
 def call(options: argparse.Namespace) -> int:

@@ -115,6 +115,7 @@ KNOWN = {
     "wmt16": Known("wmt/wmt16", "de-en"),
 }
 ALIASES = {("nyu-mll/glue", "sst2"): replace(SST2, repository="nyu-mll/glue", config="sst2")}
+OLD = {"glue": "nyu-mll/glue", "sem_eval_2010_task_8": "SemEvalWorkshop/sem_eval_2010_task_8"}  # repositories as they were called before they had owners
 ALIASES |= {(one.repository, one.config): one for name, one in KNOWN.items() if name not in PAIRS}
 
 
@@ -126,12 +127,28 @@ def find_known(name: str, config: str | None) -> Known | None:
 
     >>> find_known("sst2", None).repository, find_known("wmt16", "en-ro").prefix, find_known("some/where", None)
     ('stanfordnlp/sst2', 'translate English to Romanian:', None)
+    >>> find_known("glue", "sst2").repository  # as many still write it
+    'nyu-mll/glue'
     """
+    name = OLD.get(name, name)
     if (short := name.removeprefix("wmt/")) in PAIRS:
         return _languages(short, config)
     if name in KNOWN and config is not None:
         raise DataError(f"the data set {name!r} is known without a configuration; write hub:{name}, or hub:{KNOWN[name].repository}:{config}")
     return KNOWN.get(name) or ALIASES.get((name, config))
+
+
+def is_known(name: str) -> bool:
+    """Whether something is known of `name` or `name:config`.
+
+    >>> is_known("sst2"), is_known("glue:mnli"), is_known("sst3")
+    (True, True, False)
+    """
+    name, _, config = name.partition(":")
+    try:
+        return find_known(name, config or None) is not None
+    except DataError:
+        return False
 
 
 def _languages(name: str, config: str | None) -> Known:

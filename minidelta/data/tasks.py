@@ -15,6 +15,7 @@ from minidelta import world
 from minidelta.data import huggingface, parts
 from minidelta.data.example import Example
 from minidelta.data.fewshot import at_most, few_shot
+from minidelta.data.known import is_known
 from minidelta.data.readers import ENDINGS, Columns, Skipped
 from minidelta.errors import DataError, TaskError, near_misses
 
@@ -78,7 +79,7 @@ def load_task(
         shots: K examples per class for training and at most K for validation; None takes all.  The test part
             stays whole.
         strict: raise at the first record that cannot be used instead of leaving it out.
-        columns: what a file calls its columns.
+        columns: what a file or data set calls its columns; those in the brackets of a hub name go before.
         limit: at most so many records of each part, drawn by the seed, to try a large data set; a label that is rare
             keeps one of them; None takes all.
     Returns: the task; its lists are yours to change.
@@ -93,7 +94,7 @@ def load_task(
     if isinstance(source, str) and source in world.TASKS:
         task = _built_in(source)
     elif isinstance(source, str) and source.startswith("hub:"):
-        found, about = huggingface.hub_parts(source, seed, limit)
+        found, about = huggingface.hub_parts(source, seed, limit, columns)
         task = _checked(source, found, about.kind, limit)
         task = replace(task, metric=about.metric, prefix=about.prefix, description=about.description)
     elif huggingface.is_dataset(source):
@@ -120,6 +121,8 @@ def _path(source: Any) -> Path:
             return path
     except OSError as problem:  # such as a name that is too long
         raise DataError(f"{str(source)[:80]}: cannot be looked up ({problem.strerror})") from None
+    if is_known(str(source).lower()):
+        raise TaskError(f"no task, file or folder is called {str(source)!r}. Did you mean hub:{str(source).lower()}? {near_misses('', world.TASKS)}")
     if path.suffix.lower() in ENDINGS or "/" in str(source):
         raise DataError(f"{source}: no such file or folder")
     raise TaskError(f"no task, file or folder is called {str(source)!r}. {near_misses(str(source), world.TASKS)}")

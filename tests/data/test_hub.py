@@ -10,7 +10,7 @@ import pytest
 from datasets import ClassLabel, Features, Sequence, Translation, Value
 
 from minidelta import cli
-from minidelta.data import huggingface, load_task
+from minidelta.data import Columns, huggingface, load_task
 from minidelta.data.known import KNOWN, find_known
 from minidelta.errors import DataError
 from minidelta.evaluate import evaluate
@@ -102,6 +102,11 @@ def test_every_known_name_asks_for_what_is_published(hub):
     assert {name.partition(":")[0] for name in NAMES} >= set(KNOWN)
 
 
+def test_names_from_before_repositories_had_owners(hub):
+    assert load_task("hub:glue:sst2").prefix == "sst2 sentence:" and load_task("hub:glue:mnli").test[0].text_b == "He sings."
+    assert load_task("hub:sem_eval_2010_task_8").kind == "relation" and hub[-1] == ("SemEvalWorkshop/sem_eval_2010_task_8", None)
+
+
 def test_phrases_of_reviews(hub):
     task = load_task("hub:sst2")
     assert (task.kind, task.labels, len(task.train), len(task.validation), len(task.test)) == ("classification", ("negative", "positive"), 72, 8, 80)
@@ -186,6 +191,17 @@ def test_broken_rows_are_left_out_and_told(hub, monkeypatch):
 
 def test_columns_can_be_named_for_a_known_data_set_too(hub):
     assert load_task("hub:mnli[text=hypothesis]").test[0].text == "He sings."
+    assert load_task("hub:mnli", columns=Columns("hypothesis")).test[0].text == "He sings."
+    assert load_task("hub:mnli[text=hypothesis]", columns=Columns("premise")).test[0].text == "He sings.", "the name goes before"
+    assert load_task("hub:sst2", columns=Columns("sentence")).prefix == "sst2 sentence:", "named as it is known, nothing is new"
+
+
+def test_columns_of_a_data_set_that_is_not_known(hub, monkeypatch):
+    monkeypatch.setitem(PUBLISHED, ("some/where", "part"), (SST2, sst2, THREE))
+    assert load_task("hub:some/where:part", columns=Columns("sentence")).test[0].text.startswith("the film")
+    for name in ("hub:some/where:part", "hub:some/where:part[text=words]"):
+        with pytest.raises(DataError, match=r"it has idx, sentence, label; name them as hub:some/where:part\[text=COLUMN,label=COLUMN\]"):
+            load_task(name)
 
 
 def test_a_split_that_is_not_there_is_told(hub, monkeypatch):
@@ -288,7 +304,7 @@ def test_offline_is_one_line_and_exit_code_2(capsys, monkeypatch, tmp_path):
     for name, about in KNOWN.items():
         assert cli.main(["run", "--model", "bert-nano", "--task", f"hub:{name}"]) == 2
         error = capsys.readouterr().err
-        assert f"the data set {about.repository!r} is not in the hub's cache, and the hub cannot be reached" in error and error.count("\n") == 1
+        assert f"the data set {about.repository!r} is not in the hub's cache, and HF_HUB_OFFLINE is set" in error and error.count("\n") == 1
 
 
 def test_a_repository_that_is_not_known_is_left_to_its_columns():

@@ -183,6 +183,13 @@ def test_a_file_with_nothing_to_learn(tmp_path, records, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["sst2", "SST2", "glue:sst2", "nyu-mll/glue:mnli", "wmt16:ro-en"])
+def test_a_data_set_of_the_hub_without_its_hub(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TaskError, match=f"called '{name}'. Did you mean hub:{name.lower()}\\? Known: sentiment"):
+        load_task(name)
+
+
 @pytest.mark.parametrize("name", ["sentimant", "nothing.jsonl", "no/such/folder", "", "hub", "x.txt"])
 def test_unknown_names(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -257,4 +264,10 @@ def test_a_hub_data_set_without_network_is_one_clear_line(monkeypatch, tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     with pytest.raises(DataError) as caught:
         load_task("hub:sst2")
-    assert "hub cannot be reached" in str(caught.value) and "\n" not in str(caught.value)
+    assert "HF_HUB_OFFLINE is set" in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="'a b c/d' is no possible name on the hub; expected OWNER/NAME, or one of sst2"):
+        load_task("hub:a b c/d")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *words, **settings: 1 / 0)  # a network that fails
+    with pytest.raises(DataError, match="the hub cannot be reached"):
+        load_task("hub:sst2")
