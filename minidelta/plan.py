@@ -17,7 +17,7 @@ from minidelta.delta import FISH, METHODS as DELTAS, Delta
 from minidelta.delta.table import example
 from minidelta.delta.targets import find_sites
 from minidelta.errors import CheckpointError, ConfigError, near_misses
-from minidelta.hub import PUBLISHED, embedded_models, load_config
+from minidelta.hub import ALIASES, PUBLISHED, embedded_models, load_config
 from minidelta.model import Transformer, TransformerConfig
 
 DTYPES = {"float32": 4, "bfloat16": 2}  # bytes of a number
@@ -34,7 +34,7 @@ def plan(
     """Full tuning beside other methods, on a model of which only the shape is needed.
 
     Args:
-        model: a published name (`hub/published.py`), an embedded one, a Hugging Face folder (config.json is enough), or a hub name.
+        model: a published name (`hub/published.py`), with or without its owner on the hub, an embedded one, a Hugging Face folder (config.json is enough), or a hub name.
         methods: "full", "head" or deltas, by name; full comes first, asked or not.
         batch_size, length: B texts of T tokens (T5: its encoder's); T5's decoder reads `target_length`, by default as many.
         classes: of a new head; 0: the loss scores the vocabulary at every token instead.  None: 2 for an encoder, 0 for the others.
@@ -61,7 +61,7 @@ def plan(
     c = shape(model)
     if dropout is not None:
         c = replace(c, dropout=dropout)
-    if model.startswith("roberta") and length > c.max_positions - 2:  # see hub/published.py
+    if ALIASES.get(model, model).startswith("roberta") and length > c.max_positions - 2:  # see hub/published.py
         raise ConfigError(f"length is {length}, and the model has {c.max_positions - 2} positions; give at most that many tokens.")
     if target_length and c.shape != "encoder-decoder":
         raise ConfigError(f"target_length is {target_length}, which belongs to an encoder-decoder such as T5, and {model} is {'an' if c.shape == 'encoder' else 'a'} {c.shape}; leave it out.")
@@ -88,11 +88,11 @@ def shape(name: str) -> TransformerConfig:
 
     Raises: CheckpointError for a name or folder that is none of these.
 
-    >>> shape("t5-11b").d_ff
-    65536
+    >>> shape("t5-11b").d_ff, shape("google-t5/t5-11b").d_ff
+    (65536, 65536)
     """
-    if name in PUBLISHED and not Path(name).is_dir():
-        return PUBLISHED[name]
+    if (short := ALIASES.get(name, name)) in PUBLISHED and not Path(name).is_dir():
+        return PUBLISHED[short]
     try:
         return load_config(name)
     except CheckpointError as error:

@@ -12,7 +12,7 @@ from minidelta.costs import Ledger, measure, predict, rehearse
 from minidelta.delta import METHODS, LoRA
 from minidelta.delta.table import SMALL, stored
 from minidelta.errors import ConfigError
-from minidelta.hub import PUBLISHED, bert, gpt2, t5
+from minidelta.hub import ALIASES, PUBLISHED, bert, gpt2, t5
 from minidelta.model import Transformer, bert_config, gpt2_config, t5_config
 from minidelta.plan import builder, in_bfloat16, plan, report
 
@@ -21,6 +21,7 @@ PARAMETERS = {  # with all heads of the checkpoint; of RoBERTa also the pooler, 
     "bert-base-uncased": 110_106_428, "bert-large-uncased": 336_226_108, "roberta-base": 124_697_433 + 590_592, "roberta-large": 355_412_057 + 1_049_600,
     "gpt2": 124_439_808, "gpt2-medium": 354_823_168, "gpt2-large": 774_030_080, "gpt2-xl": 1_557_611_200, "175B": 174_604_259_328,
     "t5-small": 60_506_624, "t5-base": 222_903_552, "t5-large": 737_668_096, "t5-3b": 2_851_598_336, "t5-11b": 11_307_321_344,
+    "flan-t5-small": 76_961_152, "flan-t5-base": 247_577_856,
 }  # fmt: skip
 SIZES = dict(vocab_size=200, n_heads=4, max_positions=64, dropout=0.0)
 
@@ -43,7 +44,16 @@ def test_published_models_have_as_many_parameters_as_in_transformers(name):
             kind = getattr(transformers, given["architectures"][0])
             theirs = kind(kind.config_class.from_dict(given))
     pooler = (c.d_model + 1) * c.d_model * name.startswith("roberta")
-    assert predict(c, 1, 8).total == PARAMETERS[name] == sum(p.numel() for p in theirs.parameters()) + pooler
+    head = 0 if c.tied else theirs.lm_head.weight.numel()  # transformers ties that of every T5 it makes anew
+    assert predict(c, 1, 8).total == PARAMETERS[name] == sum(p.numel() for p in theirs.parameters()) + pooler + head
+
+
+def test_names_with_their_owner_on_the_hub():
+    for name, short in {"google/flan-t5-small": "flan-t5-small", "google-bert/bert-base-uncased": "bert-base-uncased", "openai-community/gpt2": "gpt2", "google-t5/t5-small": "t5-small"}.items():
+        assert plan(name, length=64)["config"] == plan(short, length=64)["config"]
+    assert set(ALIASES.values()) == set(PUBLISHED) - {"175B"}
+    with pytest.raises(ConfigError, match="the model has 512 positions"):
+        plan("FacebookAI/roberta-base", length=514)
 
 
 @pytest.mark.parametrize(("model", "rank", "trained"), [("roberta-base", 8, 0.3e6), ("175B", 1, 4.7e6), ("175B", 8, 37.7e6)])

@@ -14,8 +14,9 @@ EXAMPLES = """examples:
   minidelta plan --model FOLDER --method lst      a folder with config.json; the weights need not be there
 
 Nothing is loaded or downloaded for bert-base-uncased, bert-large-uncased, roberta-base, roberta-large, gpt2, gpt2-medium,
-gpt2-large, gpt2-xl, t5-small, t5-base, t5-large, t5-3b, t5-11b, and 175B (GPT-3).  Full tuning stands beside each method.
-Deltas have their default settings; only --rank can be changed.
+gpt2-large, gpt2-xl, t5-small, t5-base, t5-large, t5-3b, t5-11b, flan-t5-small, flan-t5-base, and 175B (GPT-3), or with
+their owner on the hub, as in google/flan-t5-small.  Full tuning stands beside each method.  Deltas have their default
+settings; only --rank can be changed.
 """
 
 

@@ -34,7 +34,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--task", required=True, help="a built-in name, your .jsonl / .csv / .tsv file or folder, or hub:NAME")
     command.add_argument("--method", default="lora", help="full, head, prompt, incontext, lora, ... (default lora; `minidelta list methods`)")
     command.add_argument("--shots", type=whole, metavar="K", help="train on K examples per class (default: all); with --method incontext: K examples in all stand before the question (default 8)")
-    command.add_argument("--limit", type=natural, metavar="N", help="take at most N records of each part, drawn by the seed, to try a large data set (default: all)")
+    command.add_argument("--limit", type=natural, metavar="N", help="take at most N records of each part, drawn by the seed, to try a large data set; none of its labels gets lost (default: all)")
     command.add_argument("--seed", type=whole, default=0, help="of draws, splits and weights (default 0)")
     command.add_argument("--steps", type=natural, help="updates (default: by the task's size)")
     command.add_argument("--lr", type=rate, help="peak learning rate (default: the method's own)")
@@ -53,9 +53,9 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help="keep the trained model here, for `minidelta predict`")
     command.add_argument("--from-scratch", action=argparse.BooleanOptionalAction, help="also train the same model from random weights (default: for your own data)")
     command.add_argument("--strict", action="store_true", help="stop at the first record that cannot be used")
-    command.add_argument("--text-column", default="text", metavar="NAME", help="your file's column of the text")
-    command.add_argument("--text-b-column", default="text_b", metavar="NAME", help="your file's column of a second text")
-    command.add_argument("--label-column", default="label", metavar="NAME", help="your file's column of the label")
+    command.add_argument("--text-column", default="text", metavar="NAME", help="the column of the text in your file, or in a data set of the hub")
+    command.add_argument("--text-b-column", default="text_b", metavar="NAME", help="the column of a second text")
+    command.add_argument("--label-column", default="label", metavar="NAME", help="the column of the label")
 
 
 def call(options: argparse.Namespace) -> int:

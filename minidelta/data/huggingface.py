@@ -2,7 +2,8 @@
 
 import random
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidelta.data.example import Example
@@ -18,7 +19,7 @@ MOST = 500_000  # rows of one split that become examples; of more (WMT has milli
 NAME = re.compile(r"hub:(?P<name>[^:\[\]]+)(:(?P<config>[^:\[\]]+))?(\[(?P<columns>[^\[\]]*)\])?")
 
 
-def hub_parts(source: str, seed: int, limit: int | None = None) -> tuple[Parts, Known]:
+def hub_parts(source: str, seed: int, limit: int | None = None, columns: Columns = Columns()) -> tuple[Parts, Known]:
     """Load "hub:NAME", "hub:NAME:CONFIG" or "hub:NAME:CONFIG[text=COLUMN,text_b=COLUMN,label=COLUMN]".
 
     Args:
@@ -26,6 +27,7 @@ def hub_parts(source: str, seed: int, limit: int | None = None) -> tuple[Parts, 
             ("nyu-mll/glue"); of wmt, CONFIG says from which language to which (`de-en`, `en-de`).
         seed: of the split, where the data set has no test split with labels, and of what is drawn.
         limit: at most so many rows of each split, drawn by the seed; None: all, up to `MOST`.
+        columns: what the data set calls its columns, where the brackets do not; None of them: those of `KNOWN`, or the usual.
     Returns: the parts, and what is known of the data set; one with a test split whose labels are hidden uses its
         validation split instead.
     Raises: DataError when the name is malformed or unknown, the hub cannot be reached, or a column is missing.
@@ -34,9 +36,11 @@ def hub_parts(source: str, seed: int, limit: int | None = None) -> tuple[Parts, 
     if not match:
         raise DataError(f"{source!r} is not understood; expected hub:NAME, hub:NAME:CONFIG or hub:NAME[text=COLUMN,label=COLUMN]")
     about = find_known(match["name"], match["config"])
-    if about is None or match["columns"]:
+    if match["columns"]:
+        columns = _columns(source, match["columns"])
+    if about is None or match["columns"] or columns not in (Columns(), about.columns):
         name, config = (about.repository, about.config) if about else (match["name"], match["config"])
-        about = Known(name, config, _columns(source, match["columns"]) if match["columns"] else Columns(), about and about.splits)
+        about = Known(name, config, columns, about and about.splits)
     return dataset_parts(_download(about.repository, about.config), about.columns, seed, about.splits, source, limit, about.reshape), about
 
 
@@ -70,7 +74,8 @@ def dataset_parts(
         if part not in splits:
             continue
         split = splits[part]
-        drawn = draw(len(held[split]), limit or MOST, seed)
+        most = limit or MOST
+        drawn = draw(len(held[split]), most, seed, _labels(held[split], columns.label) if len(held[split]) > most else ())
         if len(drawn) < len(held[split]):
             parts.notes.append(f"{len(drawn):,} of the {len(held[split]):,} rows of the {split} split are drawn (seed {seed})")
         examples, skipped = from_dataset(held[split], columns, f"{name}/{split}", drawn, reshape)
@@ -85,13 +90,41 @@ def dataset_parts(
     return fill(parts, seed, f"{name}/{splits['train']}")
 
 
-def draw(count: int, limit: int, seed: int) -> range | list[int]:
+def draw(count: int, limit: int, seed: int, labels: Sequence[Any] = ()) -> range | list[int]:
     """Which of `count` rows are taken, in their order: all, or `limit` of them.
 
-    >>> draw(3, 5, seed=0), len(draw(100, 5, seed=0))
-    (range(0, 3), 5)
+    Of the `labels` of the rows (None: has none) none gets lost: one that chance left out takes a place of the most common
+    one, as long as that has two.
+
+    >>> draw(3, 5, seed=0), draw(100, 5, seed=0), draw(100, 5, 0, ["rare"] + 99 * ["common"])
+    (range(0, 3), [10, 22, 28, 44, 99], [0, 10, 22, 28, 44])
     """
-    return range(count) if count <= limit else sorted(random.Random(f"{seed} limit").sample(range(count), limit))
+    if count <= limit:
+        return range(count)
+    rng = random.Random(f"{seed} limit")
+    rows = rng.sample(range(count), limit)
+    held = Counter(labels[row] for row in rows) if labels else Counter()
+    for label in dict.fromkeys(labels):
+        if label is None or label in held:
+            continue
+        common, number = held.most_common(1)[0]
+        if number < 2:
+            break
+        place = next(place for place, row in enumerate(rows) if labels[row] == common)
+        rows[place] = rng.choice([row for row, other in enumerate(labels) if other == label])
+        held += Counter({label: 1, common: -1})
+    return sorted(rows)
+
+
+def _labels(rows: "datasets.Dataset", column: str) -> list[Any]:
+    """The labels of all rows, None where one is missing or hidden; nothing where answers are no simple values."""
+    import datasets
+
+    feature = rows.features.get(column)
+    if not isinstance(feature, (datasets.ClassLabel, datasets.Value)):
+        return []
+    hidden = -1 if isinstance(feature, datasets.ClassLabel) else None
+    return [None if label == hidden else label for label in rows[column]]
 
 
 def from_dataset(
@@ -120,7 +153,9 @@ def from_dataset(
     """
     missing = [column for column in (columns.text, columns.label) if column not in data.column_names]
     if missing == [columns.text] or (missing and not {"tags", "answer"} & set(data.column_names)):
-        raise DataError(f"{name}: no column {missing[0]!r}; it has {', '.join(data.column_names)}")
+        source, _, _ = name.rpartition("/")[0].partition("[")
+        hint = f"; name them as {source}[text=COLUMN,label=COLUMN]" if name.startswith("hub:") else ""
+        raise DataError(f"{name}: no column {missing[0]!r}; it has {', '.join(data.column_names)}{hint}")
     names = getattr(data.features.get(columns.label), "names", None)  # a ClassLabel keeps its words apart
     rows = range(len(data)) if rows is None else rows
     examples, skipped = [], []
@@ -178,12 +213,15 @@ def _download(name: str, config: str | None) -> "datasets.DatasetDict":
     """Ask the hub once; when it does not answer, look into its cache instead of trying again and again."""
     import datasets
     import huggingface_hub
-    from huggingface_hub.errors import RepositoryNotFoundError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
     constants = huggingface_hub.constants
     before = constants.HF_HUB_OFFLINE
+    silence = "HF_HUB_OFFLINE is set" if before else "the hub cannot be reached"
     try:
         huggingface_hub.HfApi().dataset_info(name, timeout=5)
+    except HFValidationError:
+        raise DataError(f"{name!r} is no possible name on the hub; expected OWNER/NAME, or one of {', '.join(KNOWN)}") from None
     except RepositoryNotFoundError:
         raise DataError(f"the hub has no data set {name!r}; known short names: {', '.join(KNOWN)}") from None
     except Exception:  # whichever way the network fails, the cache is what is left
@@ -193,7 +231,7 @@ def _download(name: str, config: str | None) -> "datasets.DatasetDict":
     except Exception as error:  # a library's many ways to fail, told in one line
         if constants.HF_HUB_OFFLINE:
             raise DataError(
-                f"the data set {name!r} is not in the hub's cache, and the hub cannot be reached; "
+                f"the data set {name!r} is not in the hub's cache, and {silence}; "
                 f"use a built-in task (minidelta list tasks) or a file of your own"
             ) from None
         raise DataError(f"the data set {name!r} cannot be loaded: {str(error).strip().splitlines()[0]}") from None

@@ -9,8 +9,9 @@
     wmt14      wmt/wmt14, such as de-en                      4,508,785    its test split, newstest2014
     wmt16      wmt/wmt16, such as ro-en                        610,320    its test split, newstest2016
 
-Each is also known by its repository: "hub:nyu-mll/glue:sst2" is "hub:sst2" with GLUE's copy of the rows.  The prefixes are
-those that T5 saw in its pre-training (Raffel et al. 2020, appendix D), which "t5-small" thus knows already.
+Each is also known by its repository: "hub:nyu-mll/glue:sst2" is "hub:sst2" with GLUE's copy of the rows.  T5 saw the prefixes
+of sst2, mnli and squad in its pre-training, and those from English to German, French and Romanian (Raffel et al. 2020,
+appendix D): "t5-small" thus knows these tasks already.  The others are new to it, and only look like them.
 """
 
 import re
@@ -106,7 +107,7 @@ LABELLED_VALIDATION = {"train": "train", "test": "validation"}
 SST2 = Known("stanfordnlp/sst2", None, Columns("sentence"), LABELLED_VALIDATION, prefix="sst2 sentence:", description="Is this phrase of a film review negative or positive?")
 KNOWN = {
     "sst2": SST2,
-    "mnli": Known("nyu-mll/glue", "mnli", Columns("premise", "hypothesis"), {"train": "train", "test": "validation_matched"}, prefix="mnli hypothesis:", description="Does the premise entail the hypothesis, contradict it, or neither?"),
+    "mnli": Known("nyu-mll/glue", "mnli", Columns("premise", "hypothesis"), {"train": "train", "test": "validation_matched"}, prefix="mnli hypothesis: ... premise:", description="Does the premise entail the hypothesis, contradict it, or neither?"),
     "ag_news": Known("fancyzhx/ag_news", prefix="topic:", description="Is this a report on the world, sports, business or science?"),
     "semeval": Known("SemEvalWorkshop/sem_eval_2010_task_8", None, Columns("sentence", label="relation"), kind="relation", metric="f1_semeval", prefix="relation:", description="Which relation holds between the two marked nominals, and which way?", reshape=two_entities),
     "squad": Known("rajpurkar/squad", None, Columns("context", "question", "answers"), LABELLED_VALIDATION, "extraction", "f1_answer", "question:", "Which stretch of the passage answers the question?", passage_and_answer),
@@ -114,6 +115,7 @@ KNOWN = {
     "wmt16": Known("wmt/wmt16", "de-en"),
 }
 ALIASES = {("nyu-mll/glue", "sst2"): replace(SST2, repository="nyu-mll/glue", config="sst2")}
+OLD = {"glue": "nyu-mll/glue", "sem_eval_2010_task_8": "SemEvalWorkshop/sem_eval_2010_task_8"}  # repositories as they were called before they had owners
 ALIASES |= {(one.repository, one.config): one for name, one in KNOWN.items() if name not in PAIRS}
 
 
@@ -125,12 +127,28 @@ def find_known(name: str, config: str | None) -> Known | None:
 
     >>> find_known("sst2", None).repository, find_known("wmt16", "en-ro").prefix, find_known("some/where", None)
     ('stanfordnlp/sst2', 'translate English to Romanian:', None)
+    >>> find_known("glue", "sst2").repository  # as many still write it
+    'nyu-mll/glue'
     """
+    name = OLD.get(name, name)
     if (short := name.removeprefix("wmt/")) in PAIRS:
         return _languages(short, config)
     if name in KNOWN and config is not None:
         raise DataError(f"the data set {name!r} is known without a configuration; write hub:{name}, or hub:{KNOWN[name].repository}:{config}")
     return KNOWN.get(name) or ALIASES.get((name, config))
+
+
+def is_known(name: str) -> bool:
+    """Whether something is known of `name` or `name:config`.
+
+    >>> is_known("sst2"), is_known("glue:mnli"), is_known("sst3")
+    (True, True, False)
+    """
+    name, _, config = name.partition(":")
+    try:
+        return find_known(name, config or None) is not None
+    except DataError:
+        return False
 
 
 def _languages(name: str, config: str | None) -> Known:

@@ -1,13 +1,15 @@
 """Read a person's own file: JSON lines, CSV or TSV with a header.
 
 A file is taken record by record.  A record that cannot be used (a broken line, no label, an empty text, bytes
-that are not UTF-8) is left out, and told with its file, line and reason: nothing disappears silently.
+that are not UTF-8) is left out, and told with its file, line and reason: nothing disappears silently.  Blank lines
+are no records.
 """
 
 import csv
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from minidelta.data.example import Example
 from minidelta.errors import DataError
 
 ENDINGS = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
+WHOLE = re.compile(r"-?[0-9]+\.0")  # how pandas writes a whole number of a column that had a gap
 LONGEST = 100_000  # characters in one record; more is a file that lost its line ends, not a text
 
 
@@ -64,7 +67,8 @@ def read_examples(path: str | Path, columns: Columns = Columns(), labelled: bool
         columns: what the file calls its text, second text and label.
         labelled: False for texts whose label is to be predicted.
     Returns: the examples (each with its `source`, "file:line") and the reports, both in the file's order.
-    Raises: DataError when the file is missing, of an unknown kind, not UTF-8 as a whole, or has no such column.
+    Raises: DataError when the file is missing, of an unknown kind, not UTF-8 as a whole, or has no such column; when
+        its objects go over several lines; when a table has a header alone.
     """
     path = Path(path)
     kind = ENDINGS.get(path.suffix.lower())
@@ -131,13 +135,13 @@ def _text(value: Any, name: str) -> str:
 
 
 def _label(value: Any, name: str) -> str:
-    """A label as a string: words as they are, 1 and 1.0 as "1", True as "true"."""
+    """A label as a string: words as they are, 1 and 1.0 as "1", True as "true" (the cell 1.0 of a table is "1" by then)."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
-    if isinstance(value, float) and math.isfinite(value):
-        raise BadRecord(f"{name!r} is the number {value:g}; a label is a name or a whole number")
+    if isinstance(value, float):
+        raise BadRecord(f"{name!r} is missing (NaN)" if math.isnan(value) else f"{name!r} is the number {value:g}; a label is a name or a whole number")
     if value is None or (isinstance(value, str) and not value.strip()):
         raise BadRecord(f"{name!r} is empty")
     return _text(value, name)
@@ -161,6 +165,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str | BadRecord]]:
                     return
                 if number == 1:
                     raw = raw.removeprefix(b"\xef\xbb\xbf")  # the byte-order mark that some editors write
+                    if b"\r" in raw and not raw.endswith(b"\n"):
+                        raise DataError(f"{path}: the lines end in CR alone, as on very old Macs; save the file with LF or CRLF line ends")
                 if len(raw) == 4 * LONGEST:
                     while raw and not raw.endswith(b"\n"):
                         raw = file.readline(4 * LONGEST)
@@ -169,7 +175,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str | BadRecord]]:
                 try:
                     yield number, raw.decode("utf-8")
                 except UnicodeDecodeError as error:
-                    yield number, BadRecord(f"not UTF-8 at byte {error.start + 1} of the line")
+                    yield number, BadRecord(f"not UTF-8 at byte {error.start + 1} of the line; save the file as UTF-8 (Excel: CSV UTF-8)")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
@@ -183,12 +189,13 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict | BadRecord]]:
             continue
         if number == 1 and line.lstrip().startswith("["):
             raise DataError(f"{path}: the file is one JSON list; expected JSON lines, one object {{...}} a line")
-        yield number, _json_object(line)
+        if number == 1 and line.strip() == "{":
+            raise DataError(f"{path}: an object goes over several lines; expected JSON lines, one object {{...}} a line")
+        if line.strip():
+            yield number, _json_object(line)
 
 
 def _json_object(line: str) -> dict | BadRecord:
-    if not line.strip():
-        return BadRecord("the line is blank")
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -206,30 +213,35 @@ def _table_rows(path: Path, kind: str, columns: Columns, labelled: bool) -> Iter
         raise DataError(f"{path}: the header cannot be read ({bad[1]})")
     texts = ["" if isinstance(line, BadRecord) else line for _, line in lines]
     delimiter = "\t" if kind == "tsv" else max(",;\t", key=texts[0].count)
-    style = {"delimiter": delimiter, "quoting": csv.QUOTE_NONE if kind == "tsv" else csv.QUOTE_MINIMAL}
+    style = {"delimiter": delimiter, "quoting": csv.QUOTE_NONE if kind == "tsv" else csv.QUOTE_MINIMAL, "skipinitialspace": True}
 
     parsed = _parse(texts, style)
     _, _, header = next(parsed)
     if isinstance(header, BadRecord):
         raise DataError(f"{path}: the header cannot be read ({header})")
     header = [name.strip() for name in header]
-    missing = [name for name in (columns.text, *([columns.label] if labelled else [])) if name not in header]
+    named = [name for name in header if name]  # spreadsheets write empty columns behind the last one
+    missing = [name for name in (columns.text, *([columns.label] if labelled else [])) if name not in named]
     if missing:
-        raise DataError(f"{path}: no column {missing[0]!r}; the header has {', '.join(map(repr, header))}; --text-column and --label-column name others")
-    if len(set(header)) < len(header):
-        raise DataError(f"{path}: the header names a column twice: {', '.join(header)}")
+        raise DataError(f"{path}: no column {missing[0]!r}; the header has {', '.join(map(repr, named))}; --text-column and --label-column name others")
+    if len(set(named)) < len(named):
+        raise DataError(f"{path}: the header names a column twice: {', '.join(named)}")
+    if not "".join(texts[1:]).strip() and not bad:
+        raise DataError(f"{path}: the file has a header and no records")
     for number, last, row in parsed:
         spoilt = [bad[inner] for inner in range(number, last + 1) if inner in bad]
         if spoilt:
             yield number, spoilt[0]
         elif isinstance(row, BadRecord):
             yield number, row
-        elif not row:
-            yield number, BadRecord("the line is blank")
+        elif not any(cell.strip() for cell in row):
+            continue  # a blank line, or an empty row of a spreadsheet
         elif len(row) != len(header):
             yield number, BadRecord(f"{len(row)} column{'s' * (len(row) != 1)}, the header has {len(header)}")
         else:
-            record = dict(zip(header, row))
+            record = {name: cell for name, cell in zip(header, row) if name}
+            if WHOLE.fullmatch(label := record.get(columns.label, "").strip()):
+                record[columns.label] = label.removesuffix(".0")
             if not record.get(columns.text_b, "x").strip():
                 record[columns.text_b] = None  # an empty cell: this record has no second text
             yield number, record
@@ -247,5 +259,5 @@ def _parse(texts: list[str], style: dict[str, Any]) -> Iterator[tuple[int, int, 
                 line = start + reader.line_num
             return
         except csv.Error as error:
-            yield line + 1, line + 1, BadRecord(f"broken CSV ({error})")
+            yield line + 1, line + 1, BadRecord(f"broken CSV ({str(error).partition(' - ')[0]})")  # behind the dash: advice for programmers
             start = line + 1

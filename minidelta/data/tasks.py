@@ -6,6 +6,7 @@
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from minidelta import world
 from minidelta.data import huggingface, parts
 from minidelta.data.example import Example
 from minidelta.data.fewshot import at_most, few_shot
+from minidelta.data.known import is_known
 from minidelta.data.readers import ENDINGS, Columns, Skipped
 from minidelta.errors import DataError, TaskError, near_misses
 
@@ -33,7 +35,8 @@ class Task:
         skipped: records that could not be used, each with file, line and reason.
         notes: what was decided on the way (where the held-out part comes from), one sentence each.
         description: one sentence.
-        prefix: the words a text-to-text model is told first ("sentiment").
+        prefix: the words a text-to-text model is told first ("sentiment:"); behind "...", what stands between the second text
+            and the first ("mnli hypothesis: ... premise:"), else "context:".
         noise: the share of wrong labels that a built-in task states it contains.
         symmetric: whether the two texts of a pair may be exchanged, as in a paraphrase task.
         built_in: whether it belongs to the embedded world.
@@ -76,8 +79,9 @@ def load_task(
         shots: K examples per class for training and at most K for validation; None takes all.  The test part
             stays whole.
         strict: raise at the first record that cannot be used instead of leaving it out.
-        columns: what a file calls its columns.
-        limit: at most so many records of each part, drawn by the seed, to try a large data set; None takes all.
+        columns: what a file or data set calls its columns; those in the brackets of a hub name go before.
+        limit: at most so many records of each part, drawn by the seed, to try a large data set; a label that is rare
+            keeps one of them; None takes all.
     Returns: the task; its lists are yours to change.
     Raises: TaskError for an unknown name; DataError for a file that cannot be used, or holds too little.
 
@@ -90,14 +94,14 @@ def load_task(
     if isinstance(source, str) and source in world.TASKS:
         task = _built_in(source)
     elif isinstance(source, str) and source.startswith("hub:"):
-        found, about = huggingface.hub_parts(source, seed, limit)
-        task = _checked(source, found, about.kind)
+        found, about = huggingface.hub_parts(source, seed, limit, columns)
+        task = _checked(source, found, about.kind, limit)
         task = replace(task, metric=about.metric, prefix=about.prefix, description=about.description)
     elif huggingface.is_dataset(source):
-        task = _checked("dataset", huggingface.dataset_parts(source, columns, seed, limit=limit))
+        task = _checked("dataset", huggingface.dataset_parts(source, columns, seed, limit=limit), limit=limit)
     else:
         path = _path(source)
-        task = _checked(path.name.removesuffix(path.suffix), parts.file_parts(path, columns, seed))
+        task = replace(_checked(path.name, parts.file_parts(path, columns, seed)), name=path.name.removesuffix(path.suffix))
     if strict and task.skipped:
         raise DataError(f"{task.skipped[0]} ({len(task.skipped)} unusable in all; strict reading stops here)")
     if limit is not None:
@@ -117,6 +121,8 @@ def _path(source: Any) -> Path:
             return path
     except OSError as problem:  # such as a name that is too long
         raise DataError(f"{str(source)[:80]}: cannot be looked up ({problem.strerror})") from None
+    if is_known(str(source).lower()):
+        raise TaskError(f"no task, file or folder is called {str(source)!r}. Did you mean hub:{str(source).lower()}? {near_misses('', world.TASKS)}")
     if path.suffix.lower() in ENDINGS or "/" in str(source):
         raise DataError(f"{source}: no such file or folder")
     raise TaskError(f"no task, file or folder is called {str(source)!r}. {near_misses(str(source), world.TASKS)}")
@@ -145,52 +151,76 @@ def _from_world(record: dict[str, Any]) -> Example:
 
 
 def _at_most(task: Task, limit: int, seed: int) -> Task:
-    """A task with `limit` examples of each part, or all where there are fewer."""
+    """A task with `limit` examples of each part, or all where there are fewer; what labels that costs is noted."""
     kept = {}
     for part in ("train", "validation", "test"):
         examples = getattr(task, part)
-        kept[part] = [examples[row] for row in huggingface.draw(len(examples), limit, seed)]
+        labels = [example.label for example in examples] if task.labels else []
+        kept[part] = [examples[row] for row in huggingface.draw(len(examples), limit, seed, labels)]
+        left = {example.label for example in kept[part]}
+        lost = [label for label in task.labels if label in labels and label not in left]
         if len(kept[part]) < len(examples):
-            task.notes.append(f"{limit:,} of the {len(examples):,} records of the {part} part are drawn (seed {seed})")
+            without = f"; the labels that are gone: {_few(lost)}" if lost else ""
+            task.notes.append(f"{limit:,} of the {len(examples):,} records of the {part} part are drawn (seed {seed}){without}")
+        if part == "train" and lost and len(left) == 1:
+            raise _nothing_to_learn(task.name, left.pop(), limit)
     return replace(task, **kept)
 
 
-def _checked(name: str, found: parts.Parts, kind: str = "classification") -> Task:
+def _checked(name: str, found: parts.Parts, kind: str = "classification", limit: int | None = None) -> Task:
     """Look at a person's parts with their eyes: is there something to learn, and can it be measured?"""
     if not found.train:
-        first = f"; the first: {found.skipped[0]}" if found.skipped else ""
-        raise DataError(f"{name}: no usable record for training, {len(found.skipped)} left out{first}")
-    labels, test, validation, skipped = (), found.test, found.validation, list(found.skipped)
+        raise DataError(f"{name}: no usable record for training{_left_out(found.skipped)}")
+    labels, test, validation, strangers = (), found.test, found.validation, []
     if kind in ("classification", "relation"):
-        labels = _labels(name, found)
+        labels = _labels(name, found, limit)
         validation, test = ([example for example in part if example.label in labels] for part in (validation, test))
         for example in [*found.validation, *found.test]:
             if example.label not in labels:
                 file, _, line = example.source.rpartition(":")
-                skipped.append(Skipped(file, int(line), f"label {example.label!r} does not occur in training"))
+                strangers.append(Skipped(file, int(line), f"label {example.label!r} does not occur in training"))
+    if found.test and not test:
+        raise DataError(f"{name}: no usable record in the test part{_left_out(strangers[-len(found.test):])}, which has {_few(labels)}")
     if not test:
-        raise DataError(f"{name}: no record is left to hold out for the test part; give more records, or a test file")
+        raise DataError(f"{name}: no record is left to hold out for the test part{_left_out(found.skipped) or '; give more records, or a test file'}")
     notes = list(found.notes)
     seen = {(example.text, example.text_b) for example in found.train}
     if doubles := sum((example.text, example.text_b) in seen for example in test):
         notes.append(f"{doubles:,} of {len(test):,} test texts stand in the training part too: the score flatters")
-    return Task(name, kind, labels, "accuracy", found.train, validation, test, skipped, notes)
+    return Task(name, kind, labels, "accuracy", found.train, validation, test, [*found.skipped, *strangers], notes)
 
 
-def _labels(name: str, found: parts.Parts) -> tuple[str, ...]:
+def _few(labels: Sequence[str]) -> str:
+    return ", ".join(map(repr, labels[:5])) + ", ..." * (len(labels) > 5)
+
+
+def _left_out(skipped: list[Skipped]) -> str:
+    """The end of a complaint: how many records could not be used, and why the first could not."""
+    if not skipped:
+        return ""
+    hint = "; --text-column and --label-column name others" if skipped[0].reason.startswith("no '") else ""
+    return f", {len(skipped):,} left out; the first: {skipped[0]}{hint}"
+
+
+def _labels(name: str, found: parts.Parts, limit: int | None) -> tuple[str, ...]:
     """The labels of the training part, if they can be classes.
 
     Raises: DataError if there is one only, or so many that the column is a wrong one.
     """
     labels = order_labels({str(example.label) for example in found.train})
     if len(labels) == 1:
-        raise DataError(f"{name}: every training record has the label {labels[0]!r}; there is nothing to learn")
+        raise _nothing_to_learn(name, labels[0], limit)
     if len(labels) > MOST_LABELS or len(labels) > max(20, len(found.train) / 2):
         raise DataError(
             f"{name}: {len(labels):,} different labels in {len(found.train):,} records ({', '.join(labels[:3])}, ...); "
             f"a label is one of a few classes: is this the right column?"
         )
     return labels
+
+
+def _nothing_to_learn(name: str, label: str, limit: int | None) -> DataError:
+    within, advice = (f" within a limit of {limit:,}", "; give a larger limit") if limit else ("", "")
+    return DataError(f"{name}: every training record{within} has the label {label!r}; there is nothing to learn{advice}")
 
 
 def order_labels(labels: set[str]) -> tuple[str, ...]:

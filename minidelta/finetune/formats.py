@@ -31,7 +31,7 @@ def t5_source(task: Task, example: Example) -> Segments:
     >>> t5_source(task, Example("The choir sang.", "Nobody sang."))
     [('entailment: Nobody sang. context:', False), ('The choir sang.', True)]
     """
-    ask = task.prefix or f"{task.name}:"
+    ask, _, context = (task.prefix or f"{task.name}:").partition(" ... ")
     if task.kind == "relation":
         ask += " " + " ; ".join(example.text[slice(*example.meta[end])] for end in ("head", "tail"))
     if task.kind == "tagging":
@@ -41,7 +41,7 @@ def t5_source(task: Task, example: Example) -> Segments:
     if task.kind == "choice":
         ask += " choices: " + " ".join(f"({letter}) {choice}" for letter, choice in zip("abcdefghijklmnopqrstuvwxyz", example.meta["choices"]))
     asked = task.kind in ("relation", "choice") or example.text_b is not None
-    return [(f"{ask} context:" if asked and example.text else ask, False), (example.text, True)]
+    return [(f"{ask} {context or 'context:'}" if asked and example.text else ask, False), (example.text, True)]
 
 
 def gpt_prompt(task: Task, example: Example) -> Segments:

@@ -6,6 +6,7 @@ To list names needs no torch, to load a tokenizer no model: each file is importe
 import importlib
 
 _HOME = {  # name -> the file that holds it
+    "ALIASES": "published",
     "PUBLISHED": "published",
     "Pretrained": "checkpoint",
     "load_config": "checkpoint",

@@ -10,11 +10,12 @@ import pytest
 from datasets import ClassLabel, Features, Sequence, Translation, Value
 
 from minidelta import cli
-from minidelta.data import huggingface, load_task
+from minidelta.data import Columns, huggingface, load_task
 from minidelta.data.known import KNOWN, find_known
 from minidelta.errors import DataError
 from minidelta.evaluate import evaluate
 from minidelta.finetune import learner_for, train_task
+from minidelta.finetune.formats import t5_source
 from minidelta.hub import load_model, load_tokenizer
 from minidelta.prompt import prompt_learner
 
@@ -101,6 +102,11 @@ def test_every_known_name_asks_for_what_is_published(hub):
     assert {name.partition(":")[0] for name in NAMES} >= set(KNOWN)
 
 
+def test_names_from_before_repositories_had_owners(hub):
+    assert load_task("hub:glue:sst2").prefix == "sst2 sentence:" and load_task("hub:glue:mnli").test[0].text_b == "He sings."
+    assert load_task("hub:sem_eval_2010_task_8").kind == "relation" and hub[-1] == ("SemEvalWorkshop/sem_eval_2010_task_8", None)
+
+
 def test_phrases_of_reviews(hub):
     task = load_task("hub:sst2")
     assert (task.kind, task.labels, len(task.train), len(task.validation), len(task.test)) == ("classification", ("negative", "positive"), 72, 8, 80)
@@ -112,6 +118,7 @@ def test_pairs_of_sentences(hub):
     task = load_task("hub:mnli")
     assert task.labels == ("contradiction", "entailment", "neutral")
     assert (task.test[0].text, task.test[0].text_b, task.test[0].label) == ("Man 0 sings in validation_matched.", "He sings.", "entailment")
+    assert t5_source(task, task.test[0]) == [("mnli hypothesis: He sings. premise:", False), ("Man 0 sings in validation_matched.", True)], "as T5 was trained"
 
 
 def test_news(hub):
@@ -184,6 +191,17 @@ def test_broken_rows_are_left_out_and_told(hub, monkeypatch):
 
 def test_columns_can_be_named_for_a_known_data_set_too(hub):
     assert load_task("hub:mnli[text=hypothesis]").test[0].text == "He sings."
+    assert load_task("hub:mnli", columns=Columns("hypothesis")).test[0].text == "He sings."
+    assert load_task("hub:mnli[text=hypothesis]", columns=Columns("premise")).test[0].text == "He sings.", "the name goes before"
+    assert load_task("hub:sst2", columns=Columns("sentence")).prefix == "sst2 sentence:", "named as it is known, nothing is new"
+
+
+def test_columns_of_a_data_set_that_is_not_known(hub, monkeypatch):
+    monkeypatch.setitem(PUBLISHED, ("some/where", "part"), (SST2, sst2, THREE))
+    assert load_task("hub:some/where:part", columns=Columns("sentence")).test[0].text.startswith("the film")
+    for name in ("hub:some/where:part", "hub:some/where:part[text=words]"):
+        with pytest.raises(DataError, match=r"it has idx, sentence, label; name them as hub:some/where:part\[text=COLUMN,label=COLUMN\]"):
+            load_task(name)
 
 
 def test_a_split_that_is_not_there_is_told(hub, monkeypatch):
@@ -211,6 +229,26 @@ def test_a_limit_of_other_tasks(tmp_path):
     for wrong in (0, -1, 2.5, True):
         with pytest.raises(DataError, match="limit is"):
             load_task("topic", limit=wrong)
+
+
+def test_a_limit_loses_no_label(hub, monkeypatch, tmp_path):
+    def rare(i, split):
+        return {"text": f"report {i} of {split}", "label": 2 if i == 17 else 3 if i in (5, 6) else 0}
+
+    monkeypatch.setitem(PUBLISHED, ("fancyzhx/ag_news", None), (AG_NEWS, rare, TWO))
+    task = load_task("hub:ag_news", limit=10)
+    assert task.labels == ("Business", "Sci/Tech", "World") and {e.label for e in task.test} == set(task.labels) and len(task.test) == 10
+    with pytest.raises(DataError, match="every training record within a limit of 1 has the label 'World'; there is nothing to learn; give a larger limit"):
+        load_task("hub:ag_news", limit=1)
+
+    (tmp_path / "own.csv").write_text("text,label\n" + "".join(f"t{i},{'neg' if i % 100 == 0 else 'odd' if i % 100 == 1 else 'pos'}\n" for i in range(1000)), encoding="utf-8")
+    task = load_task(tmp_path / "own.csv", limit=40)
+    assert all({e.label for e in part} == {"neg", "odd", "pos"} and len(part) == 40 for part in (task.train, task.test))
+    task = load_task(tmp_path / "own.csv", limit=2)
+    assert "2 of the 810 records of the train part are drawn (seed 0); the labels that are gone: 'odd'" in task.notes
+    with pytest.raises(DataError, match="own: every training record within a limit of 1 has the label 'pos'"):
+        load_task(tmp_path / "own.csv", limit=1)
+    assert len(load_task("translation", limit=1).train) == 1, "where no labels are, one record is little but no mistake"
 
 
 def test_millions_of_rows_are_drawn_from(hub, monkeypatch):
@@ -266,7 +304,7 @@ def test_offline_is_one_line_and_exit_code_2(capsys, monkeypatch, tmp_path):
     for name, about in KNOWN.items():
         assert cli.main(["run", "--model", "bert-nano", "--task", f"hub:{name}"]) == 2
         error = capsys.readouterr().err
-        assert f"the data set {about.repository!r} is not in the hub's cache, and the hub cannot be reached" in error and error.count("\n") == 1
+        assert f"the data set {about.repository!r} is not in the hub's cache, and HF_HUB_OFFLINE is set" in error and error.count("\n") == 1
 
 
 def test_a_repository_that_is_not_known_is_left_to_its_columns():

@@ -144,6 +144,21 @@ def test_a_test_label_that_training_lacks_is_reported(tmp_path):
     assert [str(s) for s in task.skipped] == ["b_test.jsonl:11: label 'mixed' does not occur in training"] and len(task.test) == 10
 
 
+def test_a_test_file_in_other_words_is_told_as_such(tmp_path):
+    jsonl(tmp_path / "train.jsonl", reviews(40))
+    jsonl(tmp_path / "test.jsonl", reviews(8, start=90, labels=("0", "1")))
+    with pytest.raises(DataError) as caught:
+        load_task(tmp_path)
+    assert str(caught.value).endswith("no usable record in the test part, 8 left out; the first: test.jsonl:1: label '0' does not occur in training, which has 'neg', 'pos'")
+
+
+def test_pandas_writes_labels_as_it_likes(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"t{i},{i % 2}.0\n" for i in range(40)), encoding="utf-8")
+    (tmp_path / "test.csv").write_text("text,label\n" + "".join(f"u{i},{i % 2}\n" for i in range(8)), encoding="utf-8")
+    task = load_task(tmp_path)
+    assert task.labels == ("0", "1") and len(task.test) == 8 and not task.skipped
+
+
 def test_test_texts_seen_in_training_are_told(tmp_path):
     jsonl(tmp_path / "c_test.jsonl", reviews(10))
     task = load_task(jsonl(tmp_path / "c_train.jsonl", reviews(400)))
@@ -155,15 +170,24 @@ def test_test_texts_seen_in_training_are_told(tmp_path):
     [
         ([], "no usable record for training"),
         ([{"text": "a"}] * 5, "no usable record for training, 5 left out; the first: a.jsonl:1: no 'label'"),
+        ([{"review": "a"}], "a.jsonl:1: no 'text'; its keys are 'review'; --text-column and --label-column name others"),
+        ([{"text": f"t{i}", "label": i / 10} for i in range(1, 21)], "a.jsonl: no record is left to hold out for the test part, 18 left out; the first: a.jsonl:1: 'label' is the number 0.1"),
         (reviews(20, labels=("one",)), "every training record has the label 'one'"),
         ([{"text": f"t{i}", "label": i} for i in range(300)], "300 different labels in 300 records (0, 1, 2, ...)"),
-        (reviews(2), "no record is left to hold out"),
+        (reviews(2), "no record is left to hold out for the test part; give more records, or a test file"),
     ],
 )
 def test_a_file_with_nothing_to_learn(tmp_path, records, message):
     with pytest.raises(DataError) as caught:
         load_task(jsonl(tmp_path / "a.jsonl", records))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["sst2", "SST2", "glue:sst2", "nyu-mll/glue:mnli", "wmt16:ro-en"])
+def test_a_data_set_of_the_hub_without_its_hub(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TaskError, match=f"called '{name}'. Did you mean hub:{name.lower()}\\? Known: sentiment"):
+        load_task(name)
 
 
 @pytest.mark.parametrize("name", ["sentimant", "nothing.jsonl", "no/such/folder", "", "hub", "x.txt"])
@@ -240,4 +264,10 @@ def test_a_hub_data_set_without_network_is_one_clear_line(monkeypatch, tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     with pytest.raises(DataError) as caught:
         load_task("hub:sst2")
-    assert "hub cannot be reached" in str(caught.value) and "\n" not in str(caught.value)
+    assert "HF_HUB_OFFLINE is set" in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="'a b c/d' is no possible name on the hub; expected OWNER/NAME, or one of sst2"):
+        load_task("hub:a b c/d")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *words, **settings: 1 / 0)  # a network that fails
+    with pytest.raises(DataError, match="the hub cannot be reached"):
+        load_task("hub:sst2")
