@@ -9,7 +9,7 @@ instead, the surest first, with one pass of the model for each).
 Choice tasks are answered in the same way: there the answers differ from example to example.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -47,6 +47,10 @@ class Answers(Verbalizer):
     def bind(self, model: nn.Module, tokenizer: Any, spaced: bool, masks: int) -> "Answers":
         self.owner, self.spaced = self.owner.to(model.token_embedding.weight.device), spaced
         return self
+
+    def forward(self, hidden: Tensor, lm_logits: Callable[[Tensor], Tensor]) -> Tensor:
+        """Not possible: each answer needs a row of its own, and a batch of texts has one for each text."""
+        raise PromptError("Answers that are read as a whole are not scored at the masks of one row; make the learner by AnswerLearner or prompt_learner, and ask its scores(batch).")
 
     def settings(self) -> dict[str, Any]:
         return {"label_words": self.label_words, "tokens": "span", "words": self.words, "normalise": self.normalise}

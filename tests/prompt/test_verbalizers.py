@@ -131,6 +131,15 @@ def test_choices_differ_from_example_to_example(family):
     assert ours.predict(examples) == scores.argmax(-1).tolist()
 
 
+def test_answers_are_not_scored_at_the_masks_of_one_row():
+    """Neither by a learner that was made by hand for words, nor by the verbalizer alone: one line says who does it."""
+    ours = learner(verbalizer=Answers(WORDS))
+    for ask in (lambda: ours.score([Example("the film")]), lambda: ours.loss(ours.collate([Example("the film", label="positive")]))):
+        with pytest.raises(PromptError, match="by AnswerLearner or prompt_learner") as told:
+            ask()
+        assert "\n" not in str(told.value)
+
+
 def test_answers_need_one_gap():
     with pytest.raises(PromptError, match="has 2 gaps"):
         AnswerLearner(model("bert"), tokenizer("bert"), task(), "{mask} {text_a} {mask}", Answers(WORDS))
