@@ -123,7 +123,9 @@ def answers(draw: Draw, lengths: list[int], v: int = 9) -> dict:
     labels = draw.integers(len(lengths), t, low=3, high=v - 1)
     for row, length in enumerate(lengths):
         labels[row, length:] = -100
-    return {"labels": labels, "logits": draw.tensor(len(lengths), t, v, low=-2, high=2), "start": 2, "pad": 0}
+    logits, short = draw.tensor(len(lengths), t, v, low=-2, high=2), lengths.index(min(lengths))
+    logits[short, range(lengths[short]), labels[short, : lengths[short]]] = -4.0  # said badly, so that it shows whether it counts like a long one
+    return {"labels": labels, "logits": logits, "start": 2, "pad": 0}
 
 
 def loss_alone(teacher_forcing, labels, logits, start, pad):
