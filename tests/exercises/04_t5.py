@@ -30,22 +30,31 @@ def four_spans(draw: Draw) -> dict:
     return text(draw, 20) | {"spans": [(draw.integer(1, 2), 2), (draw.integer(5, 6), 1), (draw.integer(9, 10), 3), (draw.integer(14, 15), 2)]}
 
 
+def source_alone(corrupt_spans, ids, spans, sentinels):
+    return corrupt_spans(ids, spans, sentinels)[0]
+
+
+def target_alone(corrupt_spans, ids, spans, sentinels):
+    return corrupt_spans(ids, spans, sentinels)[1]
+
+
 SPANS = Task(
     "corrupt_spans",
     tests=(
         Test("one span", 1, one_span, hint="source: before, sentinel, behind; target: sentinel, span, next sentinel"),
         Test("two spans", 1, two_spans, hint="each span has a sentinel of its own"),
-        Test("spans at both ends", 1, at_both_ends, hint="nothing stands in front of the first sentinel, or behind the last"),
-        Test("four spans", 1, four_spans, hidden=True),
+        Test("the source with spans at both ends", 1, at_both_ends, use=source_alone, hint="nothing stands in front of the first sentinel, or behind the last"),
+        Test("the target of four spans", 1, four_spans, use=target_alone, hidden=True),
     ),
     wrong=(
-        Wrong("the sentinel that closes the target is missing: without it the decoder never learns where the last span ends", ("one span", "two spans", "spans at both ends", "four spans"), {"[*target, sentinels[len(spans)]]": "target"}),
-        Wrong("what stands behind the last span is lost from the source", ("one span", "two spans", "four spans"), {"return source + ids[at:],": "return source,"}),
-        Wrong("all spans leave the same sentinel: then the decoder cannot say which of them it fills", ("two spans", "spans at both ends", "four spans"), {"zip(spans, sentinels):": "zip(spans, sentinels[:1] * len(spans)):"}),
-        Wrong("each dropped token leaves a sentinel in the source; a span leaves one, whatever its length", ("one span", "two spans", "spans at both ends", "four spans"), {"source += [*ids[at:start], sentinel]": "source += [*ids[at:start], *[sentinel] * length]"}),
-        Wrong("the pairs are read as (start, end); they are (start, length)", ("one span", "two spans", "spans at both ends", "four spans"), {"ids[start : start + length]": "ids[start:length]", "at = start + length": "at = length"}),
-        Wrong("the words that stay are written again: the target holds what is missing, which is what saves work", ("one span", "two spans", "spans at both ends", "four spans"), {"target += [sentinel, *ids[start : start + length]]": "target += [*ids[at:start], sentinel, *ids[start : start + length]]"}),
-        Wrong("a span stands in front of its sentinel: the sentinel comes first and says which gap is being filled", ("one span", "two spans", "spans at both ends", "four spans"), {"[sentinel, *ids[start : start + length]]": "[*ids[start : start + length], sentinel]"}),
+        Wrong("the sentinel that closes the target is missing: without it the decoder never learns where the last span ends", ("one span", "two spans", "the target of four spans"), {"[*target, sentinels[len(spans)]]": "target"}),
+        Wrong("the closing sentinel is the next one, not the last of the list", ("one span", "two spans", "the target of four spans"), {"sentinels[len(spans)]": "sentinels[-1]"}),
+        Wrong("what stands behind the last span is lost from the source", ("one span", "two spans"), {"return source + ids[at:],": "return source,"}),
+        Wrong("all spans leave the same sentinel: then the decoder cannot say which of them it fills", ("two spans", "the source with spans at both ends", "the target of four spans"), {"zip(spans, sentinels):": "zip(spans, sentinels[:1] * len(spans)):"}),
+        Wrong("each dropped token leaves a sentinel in the source; a span leaves one, whatever its length", ("one span", "two spans", "the source with spans at both ends"), {"source += [*ids[at:start], sentinel]": "source += [*ids[at:start], *[sentinel] * length]"}),
+        Wrong("the pairs are read as (start, end); they are (start, length)", ("one span", "two spans", "the source with spans at both ends", "the target of four spans"), {"ids[start : start + length]": "ids[start:length]", "at = start + length": "at = length"}),
+        Wrong("the words that stay are written again: the target holds what is missing, which is what saves work", ("one span", "two spans", "the target of four spans"), {"target += [sentinel, *ids[start : start + length]]": "target += [*ids[at:start], sentinel, *ids[start : start + length]]"}),
+        Wrong("a span stands in front of its sentinel: the sentinel comes first and says which gap is being filled", ("one span", "two spans", "the target of four spans"), {"[sentinel, *ids[start : start + length]]": "[*ids[start : start + length], sentinel]"}),
     ),
 )
 
@@ -114,7 +123,9 @@ def answers(draw: Draw, lengths: list[int], v: int = 9) -> dict:
     labels = draw.integers(len(lengths), t, low=3, high=v - 1)
     for row, length in enumerate(lengths):
         labels[row, length:] = -100
-    return {"labels": labels, "logits": draw.tensor(len(lengths), t, v, low=-2, high=2), "start": 2, "pad": 0}
+    logits, short = draw.tensor(len(lengths), t, v, low=-2, high=2), lengths.index(min(lengths))
+    logits[short, range(lengths[short]), labels[short, : lengths[short]]] = -4.0  # said badly, so that it shows whether it counts like a long one
+    return {"labels": labels, "logits": logits, "start": 2, "pad": 0}
 
 
 def loss_alone(teacher_forcing, labels, logits, start, pad):
@@ -152,17 +163,23 @@ FORCING = Task(
 
 
 def tasks(draw: Draw, limit: int, temperature: float) -> dict:
-    """One task above a limit of 50,000, three below it, the smallest by far."""
-    sizes = {"translation": 1000 * draw.integer(200, 900), "topic": 1000 * draw.integer(10, 20), "sentiment": 1000 * draw.integer(25, 45), "tagging": 100 * draw.integer(5, 20)}
-    return {"sizes": sizes, "limit": limit, "temperature": temperature, "rows": 1000 * draw.integer(50, 99)}
+    """One task above a limit of 50,000, three below it, one so small that its passes show whether its rows were rounded."""
+    sizes = {"translation": 1000 * draw.integer(200, 900), "topic": 1000 * draw.integer(10, 20), "sentiment": 1000 * draw.integer(25, 45), "tagging": 10 * draw.integer(5, 20)}
+    return {"sizes": sizes, "limit": limit, "temperature": temperature, "rows": uneven(sizes, limit, temperature, draw.sample(range(5000, 10_000), 500))}
+
+
+def uneven(sizes: dict[str, int], limit: int, temperature: float, offered: list[int]) -> int:
+    """The first number of rows with which the smallest task has no whole number of them; int() and round() then agree."""
+    weights = [min(size, limit) ** (1 / temperature) for size in sizes.values()]
+    return next(rows for rows in offered if 0.2 < rows * min(weights) / sum(weights) % 1 < 0.45)
 
 
 def shares_alone(mixing_shares, **inputs):
     return {name: pair[0] for name, pair in mixing_shares(**inputs).items()}
 
 
-def passes_alone(mixing_shares, **inputs):
-    return {name: pair[1] for name, pair in mixing_shares(**inputs).items()}
+def both_numbers(mixing_shares, **inputs):
+    return {name: list(pair) for name, pair in mixing_shares(**inputs).items()}
 
 
 MIXING = Task(
@@ -170,17 +187,20 @@ MIXING = Task(
     tests=(
         Test("a limit", 1, lambda draw: tasks(draw, 50_000, 1.0), use=shares_alone, hint="a large task counts as K, the others as they are"),
         Test("a temperature", 1, lambda draw: tasks(draw, 10_000_000, draw.choice((2.0, 4.0))), use=shares_alone, hint="shares to the power 1/T, then divided by their sum"),
-        Test("passes", 1, lambda draw: tasks(draw, 50_000, 1.0), use=passes_alone, hint="the rows of a task divided by all of its examples"),
-        Test("limit and temperature", 2, lambda draw: tasks(draw, 50_000, 2.0), hidden=True),
+        Test("shares and passes", 1, lambda draw: tasks(draw, 50_000, 1.0), hint="a tuple for each task; passes are its rows, not rounded, divided by all of its examples"),
+        Test("limit and temperature", 2, lambda draw: tasks(draw, 15_000, 1.25), use=both_numbers, hidden=True),
     ),
     wrong=(
-        Wrong("the limit is not used: the largest task drowns the others", ("a limit", "passes", "limit and temperature"), {"min(size, limit)": "size"}),
+        Wrong("the limit is not used: the largest task drowns the others", ("a limit", "shares and passes", "limit and temperature"), {"min(size, limit)": "size"}),
+        Wrong("the limit comes before the temperature: sizes are cut, not what the power has made of them", ("limit and temperature",), {"min(size, limit)": "size", "(size / sum(cut.values())) ** (1 / temperature)": "min(size ** (1 / temperature), limit)"}),
         Wrong("the temperature is not used", ("a temperature", "limit and temperature"), {" ** (1 / temperature)": ""}),
         Wrong("the power is T and not 1/T: large tasks grow larger still", ("a temperature", "limit and temperature"), {"** (1 / temperature)": "** temperature"}),
         Wrong("after the temperature the shares no longer sum to one: divide by their sum again", ("a temperature", "limit and temperature"), {"name: value / sum(warm.values())": "name: value"}),
-        Wrong("all tasks get the same share, which is what a very high temperature would do", ("a limit", "a temperature", "passes", "limit and temperature"), {"name: value / sum(warm.values())": "name: 1 / len(warm)"}),
-        Wrong("the passes are counted over the cut size: the limit makes a share smaller, it takes no examples away", ("passes", "limit and temperature"), {"share / sizes[name]": "share / cut[name]"}),
-        Wrong("these are the rows of a task, not the passes through its examples: divide by its size", ("passes", "limit and temperature"), {"rows * share / sizes[name]": "rows * share"}),
+        Wrong("all tasks get the same share, which is what a very high temperature would do", ("a limit", "a temperature", "shares and passes", "limit and temperature"), {"name: value / sum(warm.values())": "name: 1 / len(warm)"}),
+        Wrong("the passes are counted over the cut size: the limit makes a share smaller, it takes no examples away", ("shares and passes", "limit and temperature"), {"share / sizes[name]": "share / cut[name]"}),
+        Wrong("these are the rows of a task, not the passes through its examples: divide by its size", ("shares and passes", "limit and temperature"), {"rows * share / sizes[name]": "rows * share"}),
+        Wrong("the rows of a task were rounded: they are a share of all rows, on average, and need not be whole", ("shares and passes", "limit and temperature"), {"rows * share / sizes[name]": "round(rows * share) / sizes[name]"}),
+        Wrong("the pair is a tuple, (share, passes), and not a list", ("shares and passes",), {"(share, rows * share / sizes[name])": "[share, rows * share / sizes[name]]"}),
     ),
 )
 
@@ -258,6 +278,7 @@ MARKS = Task(
         Wrong("the answer goes on behind its end: what a batch writes after the first end token is noise", ("what stands behind the end", "nonsense counts as wrong"), {"ids[: ids.index(end)] if end in ids else ids": "[token for token in ids if token != end]"}),
         Wrong("an answer that was cut off, without an end token, loses its last word", ("what stands behind the end",), {"ids[: ids.index(end)] if end in ids else ids": "ids[: ids.index(end)] if end in ids else ids[:-1]"}),
         Wrong("any text that begins with a label is taken for it: word for word, no more", ("what stands behind the end", "answers that say more", "labels that begin alike"), {"text if text in labels else None": "next((label for label in labels if text.startswith(label)), None)"}),
+        Wrong("labels may have several words: the first word alone is not the answer", ("what stands behind the end", "answers that say more", "labels that begin alike"), {'" ".join(words[token] for token in answer)': 'words[answer[0]] if answer else ""'}),
         Wrong("any text in which a label stands somewhere is taken for it: then \"not good\" is good", ("what stands behind the end", "answers that say more", "labels that begin alike", "nonsense counts as wrong"), {"text if text in labels else None": "next((label for label in labels if label in text), None)"}),
         Wrong("unreadable answers are left out of the count: a model that mostly writes nonsense would look good", ("answers that say more", "nonsense counts as wrong"), {"/ len(truth)": "/ max(1, len(answers) - answers.count(None))"}),
         Wrong("unreadable answers become the first label: guessing for the model is not marking it", ("answers that say more", "nonsense counts as wrong"), {"text if text in labels else None": "text if text in labels else labels[0]"}),

@@ -50,7 +50,7 @@ def scores(count: int):
 
 def width(mean_and_interval, scores, t):
     mean, low, high = mean_and_interval(scores, t)
-    return {"in the middle": abs((low + high) / 2 - mean) < 1e-9, "width": high - low}
+    return {"the mean lies in the middle of the interval": abs((low + high) / 2 - mean) < 1e-4, "width": high - low}
 
 
 INTERVAL = Task(
@@ -76,19 +76,35 @@ INTERVAL = Task(
 
 
 def curves(draw: Draw) -> dict:
-    """The prompt starts high; the head rises through its scores; the prompt's last score is never reached."""
+    """The prompt starts high, and falls once; the head rises through its scores."""
+    lift = draw.number(0, 0.05)
+    return {
+        "sizes": [float(draw.integer(1, 2)), 4.0, 8.0, 16.0, float(draw.integer(30, 40))],
+        "prompt": [0.42 + lift, 0.5 + lift, 0.63 + lift, 0.56 + lift, 0.64 + lift],
+        "head": [0.3 + lift, 0.4 + lift, 0.6 + lift, 0.61 + lift, 0.75 + lift],
+    }
+
+
+def unreached(draw: Draw) -> dict:
+    """The head never reaches a score in the middle; were it the last one, the largest size less its own would be no gain at all."""
     lift = draw.number(0, 0.05)
     return {
         "sizes": [1.0, 2.0, 4.0, 8.0, 16.0],
-        "prompt": [0.42 + lift, 0.5 + lift, 0.56 + lift, 0.63 + lift, 0.95],
+        "prompt": [0.42 + lift, 0.5 + lift, 0.95, 0.56 + lift, 0.63 + lift],
         "head": [0.3 + lift, 0.4 + lift, 0.6 + lift, 0.61 + lift, 0.75 + lift],
     }
 
 
 def falling(draw: Draw) -> dict:
-    """The head falls by chance after it was good."""
+    """The head falls by chance after it was good, and right before it reaches the prompt's last score."""
     lift = draw.number(0, 0.05)
-    return {"sizes": [1.0, 2.0, 4.0, 8.0], "prompt": [0.5 + lift, 0.52 + lift, 0.55 + lift, 0.58 + lift], "head": [0.3 + lift, 0.6 + lift, 0.45 + lift, 0.7 + lift]}
+    return {"sizes": [1.0, 2.0, 4.0, 8.0], "prompt": [0.5 + lift, 0.52 + lift, 0.55 + lift, 0.65 + lift], "head": [0.3 + lift, 0.6 + lift, 0.45 + lift, 0.7 + lift]}
+
+
+def equal(draw: Draw) -> dict:
+    """A score of the prompt at which the head stays for a while, and one that is the head's best."""
+    lift = draw.number(0, 0.05)
+    return {"sizes": [1.0, 2.0, 4.0, 8.0], "prompt": [0.45 + lift, 0.6 + lift, 0.65 + lift, 0.7 + lift], "head": [0.3 + lift, 0.6 + lift, 0.6 + lift, 0.7 + lift]}
 
 
 def ahead(draw: Draw) -> dict:
@@ -100,20 +116,25 @@ def ahead(draw: Draw) -> dict:
 WORTH = Task(
     "examples_worth",
     tests=(
-        Test("between the sizes", 2, lambda draw: curves(draw) | {"prompt": [value + 0.0 for value in curves(Draw(1))["prompt"][:4]] + [0.64], "head": curves(Draw(1))["head"]} | {"sizes": [float(draw.integer(1, 2)), 4.0, 8.0, 16.0, float(draw.integer(30, 40))]}, hint="find the crossing, not the next size"),
-        Test("a score that is never reached", 2, curves, hint="nothing can be said there: leave it out"),
-        Test("a curve that falls by chance", 1, falling, hint="the first size at which the head was that good counts"),
+        Test("between the sizes", 1, curves, hint="find the crossing, not the next size"),
+        Test("a score that is never reached", 2, unreached, hint="nothing can be said there: leave it out"),
+        Test("a curve that falls by chance", 1, falling, hint="the head's curve is the best score so far, and on that curve the crossing is sought"),
+        Test("a score that is just reached", 1, equal, hint="as good is good enough"),
         Test("a head that is ahead", 1, ahead, hint="then the prompt is worth less than nothing, and sizes[0] is the least"),
         Test("nothing is reached", 1, lambda draw: {"sizes": [1.0, 2.0, float(draw.integer(3, 9))], "prompt": [0.8, 0.82, 0.9], "head": [0.3, 0.4, 0.5]}, hidden=True),
     ),
     wrong=(
-        Wrong("the next size was taken: between two sizes the crossing is interpolated", ("between the sizes", "a score that is never reached", "a curve that falls by chance", "a head that is ahead"), {"            share = (score - head[place - 1]) / (head[place] - head[place - 1])": "            share = 1.0"}),
+        Wrong("the next size was taken: between two sizes the crossing is interpolated", ("between the sizes", "a score that is never reached", "a curve that falls by chance", "a score that is just reached", "a head that is ahead"), {"            share = (score - best[place - 1]) / (best[place] - best[place - 1])": "            share = 1.0"}),
         Wrong("the sum was divided by all sizes; only the places that are left count", ("a score that is never reached",), {"sum(gains) / len(gains)": "sum(gains) / len(sizes)"}),
         Wrong("a score that the head never reaches was counted as reached at the largest size: that makes the prompt look cheaper or dearer than anybody knows", ("a score that is never reached", "nothing is reached"), {"            continue": "            place = len(head) - 1\n            gains.append(sizes[-1] - size)\n            continue"}),
-        Wrong("the last time that the head rises through the score was taken; it has reached it from the first time on", ("a curve that falls by chance",), {"next((place for place, reached in enumerate(head) if reached >= score), None)": "next((place for place in range(len(head)) if min(head[place:]) >= score), None)"}),
+        Wrong("the places behind the first score that is never reached were lost: only that one place is left out", ("a score that is never reached",), {"            continue": "            break"}),
+        Wrong("the way up was measured from the place where the head had fallen: interpolate on its best score so far", ("a curve that falls by chance",), {"[max(head[: place + 1]) for place in range(len(head))]": "head"}),
+        Wrong("the last time that the head rises through the score was taken; it has reached it from the first time on", ("a curve that falls by chance",), {"[max(head[: place + 1]) for place in range(len(head))]": "head", "next((place for place, reached in enumerate(best) if reached >= score), None)": "next((place for place in range(len(head)) if min(head[place:]) >= score), None)"}),
+        Wrong("a score that the head just equals is reached: compare with >= and not >", ("a score that is just reached",), {"reached >= score": "reached > score"}),
+        Wrong("the prompt's curve was made to rise as well: each place has its own score of the prompt, as it was measured", ("between the sizes", "a score that is never reached"), {"zip(sizes, prompt)": "zip(sizes, [max(prompt[: place + 1]) for place in range(len(prompt))])"}),
         Wrong("cases in which the head needs less were left out, or counted as zero: a mean without the bad ones is no mean", ("between the sizes", "a score that is never reached", "a curve that falls by chance", "a head that is ahead"), {"gains.append(needed - size)": "gains.append(max(0.0, needed - size))"}),
-        Wrong("this is the difference the wrong way round: what the head needs, less what the prompt had", ("between the sizes", "a score that is never reached", "a curve that falls by chance", "a head that is ahead"), {"needed - size": "size - needed"}),
-        Wrong("this is the number of examples that the head needs; taken off must be what the prompt had", ("between the sizes", "a score that is never reached", "a curve that falls by chance", "a head that is ahead"), {"needed - size": "needed"}),
+        Wrong("this is the difference the wrong way round: what the head needs, less what the prompt had", ("between the sizes", "a score that is never reached", "a curve that falls by chance", "a score that is just reached", "a head that is ahead"), {"needed - size": "size - needed"}),
+        Wrong("this is the number of examples that the head needs; taken off must be what the prompt had", ("between the sizes", "a score that is never reached", "a curve that falls by chance", "a score that is just reached", "a head that is ahead"), {"needed - size": "needed"}),
         Wrong("where nothing is left there is no mean: return None, not zero", ("nothing is reached",), {"if gains else None": "if gains else 0.0"}),
     ),
 )
@@ -166,7 +187,9 @@ def what_trains(PromptShelf, news, mood, x):
     part.add("news", news)
     part.add("mood", mood)
     part.add("news", news * 2)
-    return sorted([list(item.shape), bool(item.requires_grad)] for item in part.parameters())
+    kinds = [list(news.shape), list(mood.shape)]
+    prompts = sorted([list(item.shape), bool(item.requires_grad)] for item in part.parameters() if list(item.shape) in kinds)
+    return {"the prompts, and whether each trains": prompts, "something else is a parameter": len(prompts) < len(list(part.parameters())), "news after a second add, summed over the tokens": part("news", x).sum(dim=1)}
 
 
 def only_its_own(PromptShelf, news, mood, x):
@@ -174,7 +197,8 @@ def only_its_own(PromptShelf, news, mood, x):
     part.add("news", news)
     part.add("mood", mood)
     part("news", x).square().sum().backward()
-    return sorted([list(item.shape), None if item.grad is None else item.grad.flatten()] for item in part.parameters())
+    kinds = [list(news.shape), list(mood.shape)]
+    return sorted(([list(item.shape), None if item.grad is None else item.grad.flatten()] for item in part.parameters() if list(item.shape) in kinds), key=lambda pair: pair[0])
 
 
 def a_copy(PromptShelf, news, mood, x):
@@ -211,7 +235,10 @@ SHELF = Task(
         Wrong("the prompts lie in a plain dictionary, where parameters() does not look: nothing would ever train", ("the prompts train, and nothing else", "a task moves its own prompt alone"), {"nn.ParameterDict()": "{}"}),
         Wrong("the prompt stands behind the text", ("the prompt stands in front",), {"(prompt.expand(len(x), -1, -1), x)": "(x, prompt.expand(len(x), -1, -1))"}),
         Wrong("the vectors are the caller's own: training the prompt changes what was given", ("the vectors are copied",), {"vectors.clone()": "vectors"}),
-        Wrong("an earlier prompt of the same task was kept: a new one takes its place", ("the prompts train, and nothing else",), {"        self.prompts[task] = nn.Parameter(vectors.clone())": "        if task not in self.prompts:\n            self.prompts[task] = nn.Parameter(vectors.clone())\n        else:\n            self.prompts[task + '2'] = nn.Parameter(vectors.clone())"}),
+        Wrong("a prompt does not train: what stands in parameters() has to ask for a gradient", ("the prompts train, and nothing else", "a task moves its own prompt alone"), {"nn.Parameter(vectors.clone())": "nn.Parameter(vectors.clone(), requires_grad=False)"}),
+        Wrong("something beside the prompts is a parameter: the prompts alone train", ("the prompts train, and nothing else",), {"nn.ParameterDict()": "nn.ParameterDict()\n        self.project = nn.Linear(d_model, d_model)"}),
+        Wrong("a second prompt of a task changed nothing: it takes the place of the first", ("the prompts train, and nothing else",), {"        self.prompts[task] = nn.Parameter(vectors.clone())": "        if task not in self.prompts:\n            self.prompts[task] = nn.Parameter(vectors.clone())"}),
+        Wrong("an earlier prompt of the same task was kept beside the new one: a new one takes its place", ("the prompts train, and nothing else",), {"        self.prompts[task] = nn.Parameter(vectors.clone())": "        if task not in self.prompts:\n            self.prompts[task] = nn.Parameter(vectors.clone())\n        else:\n            self.prompts[task + '2'] = nn.Parameter(vectors.clone())"}),
         Wrong("the prompt is cut off from its gradient: it is the one thing that should get one", ("a task moves its own prompt alone",), {"prompt = self.prompts[task]": "prompt = self.prompts[task].detach() + 0 * sum(item.sum() for item in self.prompts.values())"}),
         Wrong("an unknown task was answered by another task's prompt: that is a wrong answer that nobody notices", ("an unknown task",), {"            raise KeyError(task)": "            task = next(iter(self.prompts))"}),
         Wrong("ParameterDict answers an unknown name with an AttributeError: ask first whether it is there, and raise KeyError", ("an unknown task",), {"        if task not in self.prompts:\n            raise KeyError(task)\n": ""}),
