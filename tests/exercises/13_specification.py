@@ -12,7 +12,7 @@ def model(layers: int, cross: bool) -> list[str]:
     names = ["token_embedding.weight", "embedding_norm.weight", "embedding_norm.bias"]
     for layer in range(layers):
         path = f"layers.{layer}."
-        names += [f"{path}attn.q_proj.weight", f"{path}attn.q_proj.bias", f"{path}attn.relative_bias.weight", f"{path}attn_norm.weight", f"{path}attn_norm.bias"]
+        names += [f"{path}attn.q_proj.weight", f"{path}attn.q_proj.bias", f"{path}attn.relative_bias.weight", f"{path}attn.position_bias", f"{path}attn_norm.weight", f"{path}attn_norm.bias"]
         names += [f"{path}cross.k_proj.weight", f"{path}cross.k_proj.bias", f"{path}cross_norm.weight", f"{path}cross_norm.bias"] if cross else []
         names += [f"{path}ffn.normalise.weight", f"{path}ffn.up_proj.weight", f"{path}ffn.up_proj.bias"]
     return [*names, "head.dense.weight", "head.dense.bias", "head.norm.weight"]
@@ -37,12 +37,14 @@ NAMES = Task(
     ),
     wrong=(
         Wrong("bias is looked for anywhere in the name: relative_bias.weight is a matrix, so compare the last part alone", ("biases",), {'parts[-1] == "bias"': '"bias" in name'}),
+        Wrong("the end of the whole name is compared: position_bias ends in bias and is a matrix, so compare the last part alone", ("biases",), {'parts[-1] == "bias"': 'name.endswith("bias")'}),
         Wrong("layers are compared as words, and as a word 9 is larger than 10: make numbers of them", ("the last layers of a deep model",), {'layer(name) >= max(depth - k, 0)': 'parts[0] == "layers" and parts[1] in sorted({other.split(".")[1] for other in names if other.startswith("layers.")})[-k:]'}),
         Wrong("the biases of the heads of pre-training are chosen as well; BitFit trains those of the blocks", ("biases",), {' and parts[0] != "head"': ""}),
         Wrong("these are the first layers; the last ones have the largest numbers", ("the last layers", "the last layers of a deep model"), {"layer(name) >= max(depth - k, 0)": "0 <= layer(name) < k"}),
         Wrong("one layer too few: with the numbers from 0 to L - 1 the last k begin at L - k", ("the last layers", "the last layers of a deep model"), {"max(depth - k, 0)": "depth - k + 1"}),
         Wrong("cross is looked for as a piece of a word: cross_norm is a norm beside the cross-attention, not a part of it", ("cross-attention",), {'"cross" in parts': '"cross" in name'}),
         Wrong("norm is looked for anywhere in the name: a module is a norm if its own name ends so", ("norms",), {'parts[-2].endswith("norm")': '"norm" in name'}),
+        Wrong("the norms of the heads are left out: only bitfit leaves the heads alone", ("norms",), {'parts[-2].endswith("norm")': 'parts[-2].endswith("norm") and parts[0] != "head"'}),
         Wrong("the names were put into another order; give them as they came", ("biases", "norms", "the last layers", "cross-attention", "the last layers of a deep model"), {"return chosen": "return sorted(chosen)"}),
     ),
 )
@@ -66,10 +68,16 @@ def its_mask(fisher_mask, **inputs):
     return fisher_mask(**inputs)[1]
 
 
+def what_it_leaves(fisher_mask, weight, inputs, labels, count):
+    fisher, _ = fisher_mask(weight, inputs, labels, count)
+    return {"F has a history": fisher.requires_grad, "weight has a .grad": weight.grad is not None, "weight asks for a gradient": weight.requires_grad}
+
+
 def one_strong_row(draw: Draw) -> dict:
-    """One example, weights near zero: all classes are about as likely, and the largest F stand in the row of the label."""
-    weight = draw.tensor(4, 5) / 100
+    """One example: the largest F stand in the row of the label; with F over all labels they stand in several rows, and not one in each."""
     inputs = torch.tensor([draw.sample([1.0, -1.15, 1.3, -1.45, 1.6, -1.75, 1.9], 5)])
+    scores = torch.tensor(draw.sample([0.0, 0.3, 0.6, 1.0], 4))
+    weight = scores[:, None] * inputs / inputs.square().sum() + draw.tensor(4, 5) / 100
     return {"weight": weight, "inputs": inputs, "labels": (inputs @ weight.T).argmin(-1), "count": 4}
 
 
@@ -78,18 +86,23 @@ FISHER = Task(
     tests=(
         Test("one example", 1, lambda draw: examples(draw, count=1), use=its_fisher, hint="the squared gradient of log p of the label"),
         Test("several examples", 2, examples, use=its_fisher, hint="square the gradient of each example, then take the mean"),
-        Test("one budget for the whole matrix", 2, one_strong_row, use=its_mask, hint="the k largest of all entries, wherever they stand"),
+        Test("one budget for the whole matrix", 1, one_strong_row, use=its_mask, hint="the k largest of all entries, wherever they stand"),
+        Test("nothing stays behind", 1, examples, use=what_it_leaves, hint="F is numbers alone, and the caller's weight is as it was, with no .grad"),
         Test("another size", 1, lambda draw: examples(draw, 3, 6, 5), use=its_fisher, hidden=True),
     ),
     wrong=(
         Wrong("the mean gradient is squared: then examples that pull in opposite directions cancel out; square first, example by example", ("several examples", "another size"), {"fisher += gradient.square() / len(inputs)": "fisher += gradient / len(inputs)", "best = fisher": "fisher = fisher.square()\n    best = fisher"}),
         Wrong("each row gets a budget of its own; the k places are dealt out over the whole matrix", ("one budget for the whole matrix",), {"best = fisher.flatten().topk(count).indices": "best = (fisher.topk(max(1, count // len(fisher)), dim=1).indices + torch.arange(len(fisher))[:, None] * fisher.size(1)).flatten()"}),
         Wrong("these are the labels that the model itself finds likeliest; F is taken with the true ones", ("one example", "several examples", "one budget for the whole matrix", "another size"), {".log_softmax(-1)[y]": ".log_softmax(-1).max()"}),
+        Wrong("F is averaged here over the labels that the model finds possible; it is taken with the true ones", ("one example", "several examples", "one budget for the whole matrix", "another size"), {".log_softmax(-1)[y]": ".log_softmax(-1)", "(gradient,) = torch.autograd.grad(log_p, weight)": "opinions = [one.exp().item() * torch.autograd.grad(one, weight, retain_graph=True)[0].square() for one in log_p]", "gradient.square() / len(inputs)": "sum(opinions) / len(inputs)"}),
         Wrong("this is the sum over the examples, not their mean", ("several examples", "another size"), {"gradient.square() / len(inputs)": "gradient.square()"}),
         Wrong("this is the absolute value of the gradient, not its square", ("one example", "several examples", "another size"), {"gradient.square()": "gradient.abs()"}),
         Wrong("the smallest F are chosen: those are the weights on which the predictions depend least", ("one budget for the whole matrix",), {"topk(count)": "topk(count, largest=False)"}),
         Wrong("this is the gradient of the score before the softmax: log p depends on the scores of all classes", ("one example", "several examples", "another size"), {".log_softmax(-1)[y]": "[y]"}),
         Wrong("this is the gradient of p, not of its logarithm", ("one example", "several examples", "another size"), {".log_softmax(-1)[y]": ".softmax(-1)[y]"}),
+        Wrong("backward() fills .grad of the caller's weight, and an optimizer would step with it: work on a copy, or ask torch.autograd.grad", ("nothing stays behind",), {"weight = weight.detach().clone().requires_grad_()": "weight.requires_grad_()", "(gradient,) = torch.autograd.grad(log_p, weight)": "weight.grad = None\n        log_p.backward()\n        gradient = weight.grad"}),
+        Wrong("requires_grad_() with the underscore works in place: the caller's weight asks for a gradient from now on", ("nothing stays behind",), {"weight = weight.detach().clone().requires_grad_()": "weight.requires_grad_()"}),
+        Wrong("F has a history: it keeps the graphs of all examples alive, so detach it", ("nothing stays behind",), {"torch.autograd.grad(log_p, weight)": "torch.autograd.grad(log_p, weight, create_graph=True)"}),
     ),
 )
 
@@ -202,19 +215,19 @@ def its_places(SparseSwitch, before, after):
 
 def switched_on(SparseSwitch, before, after):
     weights = {name: item.clone() for name, item in before.items()}
+    held = dict(weights)  # by a model, say: the same tensors
     SparseSwitch(before, after).on(weights)
-    return weights
+    return {"in the dictionary": weights, "in the tensors": held}
 
 
 def bits_apart(SparseSwitch, before, after):
     weights = {name: item.clone() for name, item in before.items()}
-    switch = SparseSwitch(before, after)
-    apart = []
+    held, switch, apart = dict(weights), SparseSwitch(before, after), []
     for _ in range(3):
         switch.on(weights)
-        apart.append(sum(int((item != after[name]).sum()) for name, item in weights.items()))
+        apart.append(sum(int((item != after[name]).sum()) for name, item in held.items()))
         switch.off(weights)
-        apart.append(sum(int((item != before[name]).sum()) for name, item in weights.items()))
+        apart.append(sum(int((item != before[name]).sum()) for name, item in held.items()))
     return apart
 
 
@@ -224,13 +237,16 @@ def how_many(SparseSwitch, before, after):
 
 def after_others_wrote(SparseSwitch, before, after):
     weights = {name: item.clone() for name, item in before.items()}
-    mine = {name: item.clone() for name, item in after.items()}
-    switch = SparseSwitch({name: item.clone() for name, item in before.items()}, mine)
-    for item in mine.values():
-        item.zero_()
+    theirs = [{name: item.clone() for name, item in one.items()} for one in (before, after)]
+    switch = SparseSwitch(*theirs)
+    for one in theirs:
+        for item in one.values():
+            item.zero_()
     weights["down"][0, 0] += 5.0  # another task has been here, at a place that is not ours
     switch.on(weights)
-    return weights
+    found = {name: item.clone() for name, item in weights.items()}
+    switch.off(weights)
+    return {"on": found, "off": weights}
 
 
 def sparse(draw: Draw) -> dict:
@@ -247,8 +263,8 @@ SWITCH = Task(
     "SparseSwitch",
     tests=(
         Test("places", 1, sparse, use=its_places, hint="only of tensors that differ, counted row by row, int64"),
-        Test("switched on", 1, sparse, use=switched_on, hint="new values at the places, everything else as it was"),
-        Test("on and off three times", 1, sparse, use=bits_apart, hint="write values, do not add differences"),
+        Test("switched on", 1, sparse, use=switched_on, hint="new values at the places of the very tensors, everything else as it was"),
+        Test("on and off three times", 1, sparse, use=bits_apart, hint="write values, do not add differences; and write into the tensors themselves"),
         Test("how many numbers", 1, sparse, use=how_many, hint="new values alone: a phone with the backbone has the originals"),
         Test("others write as well", 1, sparse, use=after_others_wrote, hidden=True),
     ),
@@ -258,7 +274,9 @@ SWITCH = Task(
         Wrong("tensors that do not differ have a place in the store as well, with nothing in it: leave them out", ("places",), {"if len(places):": "if True:"}),
         Wrong("only the new values are sent; the originals are on the phone already", ("how many numbers",), {"sum(len(places)": "sum(2 * len(places)"}),
         Wrong("this counts all numbers of the tensors that differ, not those at the places", ("how many numbers",), {"return sum(len(places) for places in self.places.values())": "return sum(12 for _ in self.places)"}),
-        Wrong("new tensors are put into the dictionary: whoever holds the old ones, such as a model, sees nothing of it", ("switched on", "on and off three times", "others write as well"), {"weights[name].view(-1)[places] = self.new[name]": "weights[name].clone().view(-1)[places] = self.new[name]"}),
+        Wrong("new tensors are put into the dictionary: whoever holds the old ones, such as a model, sees nothing of it", ("switched on", "on and off three times"), {f"weights[name].view(-1)[places] = self.{which}[name]": f"weights[name] = weights[name].clone()\n            weights[name].view(-1)[places] = self.{which}[name]" for which in ("new", "old")}),
+        Wrong("the values are written into a copy, which nobody keeps: write into the tensor itself", ("switched on", "on and off three times", "others write as well"), {"weights[name].view(-1)[places] = self.new[name]": "weights[name].clone().view(-1)[places] = self.new[name]"}),
+        Wrong("the two dictionaries are kept, and read when the switch is used: what others do to them later shows; keep the values at the places", ("others write as well",), {"after[name].flatten()[places]": "after[name]", "old.flatten()[places]": "old", "view(-1)[places] = self.new[name]": "view(-1)[places] = self.new[name].flatten()[places]", "view(-1)[places] = self.old[name]": "view(-1)[places] = self.old[name].flatten()[places]"}),
         Wrong("places are rows and columns here; count them through the flattened tensor", ("places", "switched on", "on and off three times", "others write as well"), {"(old != after[name]).flatten().nonzero()[:, 0]": "(old != after[name]).nonzero()[:, 0]"}),
     ),
 )
@@ -296,6 +314,7 @@ MENDED = Task(
         Wrong("the decay is gone altogether: the chosen weights are to decay as AdamW does it", ("the chosen ones decay", "everything chosen"), {"lr=lr, weight_decay=decay)": "lr=lr, weight_decay=0.0)"}),
         Wrong("this is Adam with the decay in the gradient; AdamW takes it apart, as a factor on the weight", ("the chosen ones decay", "everything chosen"), {"torch.optim.AdamW(": "torch.optim.Adam("}),
         Wrong("torch's own weight decay is left in: the default of AdamW is 0.01, not the value that was asked for", ("the chosen ones learn", "the chosen ones decay", "everything chosen"), {", weight_decay=decay)": ")"}),
+        Wrong("the others drift between the steps, and are put back at the end alone; they must stay in every step", ("the chosen ones learn", "the chosen ones decay"), {"values = weight[mask].clone().requires_grad_()  # [k]": "values = weight.clone().requires_grad_()", "weight.masked_scatter(mask, values))": "values)", "return weight.masked_scatter(mask, values.detach())": "return torch.where(mask, values.detach(), weight)"}),
         Wrong("all weights train: the mask is nowhere", ("the others stay", "the chosen ones learn", "the chosen ones decay"), {"values = weight[mask].clone().requires_grad_()  # [k]": "values = weight.clone().requires_grad_()", "weight.masked_scatter(mask, values))": "values)", "return weight.masked_scatter(mask, values.detach())": "return values.detach()"}),
     ),
 )

@@ -7,20 +7,24 @@ from minidelta.grading.spec import Draw, Task, Test, Wrong
 # -- 1: relative_transfer ------------------------------------------------------------------------------------
 
 
-def transfers(n: int = 4, below: bool = False, lonely: bool = False):
-    """Task t is helped best by task t + 1; below: some deltas are worse than chance; lonely: on the last task all others are."""
+def transfers(n: int = 4, below: bool = False, lonely: bool = False, weak: bool = False):
+    """Task t is helped best by task t + 1; below: some deltas are worse than chance; lonely: on the last task all others are.
+
+    weak: all help less, and chance is high where task 0 finds its helper, so that chance of the row finds another one.
+    """
 
     def inputs(draw: Draw) -> dict:
-        chance = torch.tensor([0.1 + 0.1 * place for place in range(n)])[draw.sample(range(n), n)]
-        share = torch.tensor([[0.2 + draw.number(0, 0.15) for _ in range(n)] for _ in range(n)])
+        places = [1, n - 1, 0, *draw.sample(range(2, n - 1), n - 3)] if weak else draw.sample(range(n), n)
+        chance = torch.tensor([0.1 + 0.1 * place for place in range(n)])[places]
+        share = torch.tensor([[(0.1 if weak else 0.2) + draw.number(0, 0.15) for _ in range(n)] for _ in range(n)])
         for task in range(n):
-            share[(task + 1) % n, task] = 0.65 + draw.number(0, 0.2)
+            share[(task + 1) % n, task] = (0.45 if weak else 0.65) + draw.number(0, 0.2)
             share[task, task] = 1.0
             if below:
                 share[(task + 2) % n, task] = draw.number(-0.4, -0.1)
         if lonely:
             share[:-1, -1] = -0.1 * torch.arange(1, n) - draw.number(0, 0.05)
-        own = chance + 0.3 + 0.05 * torch.tensor(draw.sample(range(n), n))
+        own = chance + 0.3 + 0.05 * torch.tensor([n - 1, *draw.sample(range(n - 1), n - 1)] if weak else draw.sample(range(n), n))
         return {"scores": chance + share * (own - chance), "chance": chance}
 
     return inputs
@@ -39,12 +43,15 @@ TRANSFER = Task(
     tests=(
         Test("from chance to the own delta", 1, transfers(), use=its_relative, hint="chance becomes 0, and the diagonal 1"),
         Test("worse than chance", 1, transfers(below=True), use=its_relative, hint="a negative share is an answer as well"),
-        Test("the best helper", 1, transfers(), use=its_helper, hint="for each task, that is, for each column"),
-        Test("nobody helps", 1, transfers(5, lonely=True), use=its_helper, hint="the least bad of those that mislead is no helper"),
+        Test("the best helper", 1, transfers(5, weak=True), use=its_helper, hint="for each task, that is, for each column"),
+        Test("nobody helps", 1, transfers(5, lonely=True, weak=True), use=its_helper, hint="the least bad of those that mislead is no helper"),
         Test("more tasks", 1, transfers(6, below=True, lonely=True), hidden=True),
     ),
     wrong=(
         Wrong("each row is divided by what its own task reaches; the score was made on the task of the column, so that one's own delta is the measure", ("from chance to the own delta", "worse than chance", "more tasks"), {"/ (own - chance)": "/ (own - chance)[:, None]"}),
+        Wrong("rows and columns are mixed up: chance and own belong to the column, not to the row", ("from chance to the own delta", "worse than chance", "the best helper", "nobody helps", "more tasks"), {"(scores - chance) / (own - chance)": "(scores - chance[:, None]) / (own - chance)[:, None]"}),
+        Wrong("chance is that of the row here: chance and own belong to the column, not to the row", ("from chance to the own delta", "worse than chance", "the best helper", "nobody helps", "more tasks"), {"(scores - chance) / (own - chance)": "(scores - chance[:, None]) / (own - chance[:, None])"}),
+        Wrong("above the line chance is that of the row: chance and own belong to the column, above and below", ("from chance to the own delta", "worse than chance", "the best helper", "nobody helps", "more tasks"), {"(scores - chance)": "(scores - chance[:, None])"}),
         Wrong("chance is left out: where guessing gives a half, a share of one half means nothing", ("from chance to the own delta", "worse than chance", "nobody helps", "more tasks"), {"(scores - chance) / (own - chance)": "scores / own"}),
         Wrong("chance is taken off above the line and not below: then not even the own delta has 1", ("from chance to the own delta", "worse than chance", "more tasks"), {"/ (own - chance)": "/ own"}),
         Wrong("every task is its own best helper here: another one was asked for", ("the best helper", "nobody helps", "more tasks"), {"torch.eye(len(scores), dtype=torch.bool)": "torch.zeros(len(scores), len(scores), dtype=torch.bool)"}),
@@ -69,9 +76,9 @@ def mixed(*tasks: int, tokens: int = 2, n: int = 4, rank: int = 2):
 
 
 def what_they_learn(mixed_lora, x, weight, lora_A, lora_B, scaling, tasks):
-    lora_A, lora_B = lora_A.clone().requires_grad_(), lora_B.clone().requires_grad_()
+    x, lora_A, lora_B = (item.clone().requires_grad_() for item in (x, lora_A, lora_B))
     mixed_lora(x, weight, lora_A, lora_B, scaling, tasks).square().sum().backward()
-    return {"A": lora_A.grad, "B": lora_B.grad}
+    return {"A": lora_A.grad, "B": lora_B.grad, "x": x.grad}
 
 
 MIXED = Task(
@@ -81,7 +88,7 @@ MIXED = Task(
         Test("rows of the plain backbone", 1, mixed(1, -1, 0, -1), hint="-1 is no place in a list here"),
         Test("more rows than tasks", 1, mixed(1, 3, 1, 1, 0, 3, tokens=3), hint="a task may come several times"),
         Test("as many tokens as rows", 1, mixed(3, 0, 1, tokens=3), hint="a number for each row must not meet the tokens"),
-        Test("what they learn", 1, mixed(3, -1, 1, 3), use=what_they_learn, hidden=True, hint="a row teaches its own LoRA"),
+        Test("what they learn", 1, mixed(3, -1, 1, 3), use=what_they_learn, hidden=True, hint="a row teaches its own LoRA, and x has a gradient through both products"),
     ),
     wrong=(
         Wrong("-1 takes the last LoRA, as it takes the last of a list: a row without a delta gets none", ("rows of the plain backbone", "what they learn"), {"torch.where(tasks >= 0, scaling[tasks], 0.0)": "scaling[tasks]"}),
@@ -92,8 +99,11 @@ MIXED = Task(
         Wrong("the scaling of one LoRA was used for all rows", ("each row its own", "rows of the plain backbone", "more rows than tasks", "as many tokens as rows", "what they learn"), {"scaling[tasks], 0.0)": "scaling[tasks[0]], 0.0)"}),
         Wrong("the number of a row has met the tokens: [B] beside [B,T,d_out] needs two more dimensions behind it", ("each row its own", "rows of the plain backbone", "more rows than tasks", "as many tokens as rows", "what they learn"), {"factor[:, None, None]": "factor[:, None]"}),
         Wrong("the frozen product is missing: LoRA adds to it", ("each row its own", "rows of the plain backbone", "more rows than tasks", "as many tokens as rows", "what they learn"), {"F.linear(x, weight) + factor": "factor"}),
-        Wrong("a row without a delta got nothing at all: the plain backbone still answers it", ("rows of the plain backbone",), {"return F.linear(x, weight) + factor[:, None, None] * change": "return (tasks >= 0)[:, None, None] * (F.linear(x, weight) + factor[:, None, None] * change)"}),
+        Wrong("a row without a delta got nothing at all: the plain backbone still answers it", ("rows of the plain backbone", "what they learn"), {"return F.linear(x, weight) + factor[:, None, None] * change": "return (tasks >= 0)[:, None, None] * (F.linear(x, weight) + factor[:, None, None] * change)"}),
         Wrong("the tokens of a row are mixed: the index of the tokens stays where it was", ("each row its own", "rows of the plain backbone", "more rows than tasks", "as many tokens as rows", "what they learn"), {'"btd,brd->btr", x, lora_A[tasks])': '"btd,brd->br", x, lora_A[tasks])[:, None].expand(-1, x.size(1), -1)'}),
+        Wrong("x is cut off before the LoRA: the layers below get the gradient of the frozen product alone", ("what they learn",), {"x, lora_A[tasks])": "x.detach(), lora_A[tasks])"}),
+        Wrong("x is cut off before the frozen product: frozen means that W gets no gradient; x still gets one through it", ("what they learn",), {"F.linear(x, weight)": "F.linear(x.detach(), weight)"}),
+        Wrong("x is cut off altogether: the layers below would never learn", ("what they learn",), {"    inner": "    x = x.detach()\n    inner"}),
     ),
 )
 
@@ -166,9 +176,9 @@ INT8 = Task(
 # -- 4: combined_lora ----------------------------------------------------------------------------------------
 
 
-def several(*ranks: int, signs: tuple[int, ...] = (1, 1, 1, 1)):
+def several(*ranks: int, signs: tuple[int, ...] = (1, 1, 1, 1), d_in: int = 6, d_out: int = 5):
     def inputs(draw: Draw) -> dict:
-        loras = [{"A": draw.tensor(rank, 6, low=0.2, high=1), "B": draw.tensor(5, rank, low=0.2, high=1), "s": draw.number(2, 4)} for rank in ranks]
+        loras = [{"A": draw.tensor(rank, d_in, low=0.2, high=1), "B": draw.tensor(d_out, rank, low=0.2, high=1), "s": draw.number(2, 4)} for rank in ranks]
         return {"loras": loras, "weights": [sign * draw.number(0.3, 0.8) for sign, _ in zip(signs, ranks)]}
 
     return inputs
@@ -180,7 +190,22 @@ def its_product(combined_lora, loras, weights):
 
 
 def its_shapes(combined_lora, loras, weights):
-    return [list(item.shape) for item in combined_lora(loras, weights)]
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    full = loras[0]["B"].size(0) * loras[0]["A"].size(1)
+    made = []
+
+    class Watch(TorchDispatchMode):
+        """Sees every tensor that is made."""
+
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            found = function(*arguments, **(keywords or {}))
+            made.extend(item.numel() for item in (found if isinstance(found, (list, tuple)) else (found,)) if isinstance(item, torch.Tensor))
+            return found
+
+    with Watch():
+        shapes = [list(item.shape) for item in combined_lora(loras, weights)]
+    return {"shapes": shapes, "a full matrix was made": max(made, default=0) >= full}
 
 
 COMBINED = Task(
@@ -189,7 +214,7 @@ COMBINED = Task(
         Test("two of one rank", 1, several(2, 2), use=its_product, hint="compare with the sum of the two products"),
         Test("three ranks", 1, several(1, 3, 2), use=its_product, hint="ranks need not be equal to be added"),
         Test("one is taken away", 1, several(2, 2, signs=(1, -1)), use=its_product, hint="a minus that stands twice is a plus"),
-        Test("it stays thin", 1, several(1, 2, 1), use=its_shapes, hint="R is the sum of the ranks"),
+        Test("it stays thin", 1, several(1, 2, 1, d_in=18, d_out=16), use=its_shapes, hint="R is the sum of the ranks, and nothing larger than A and B is made on the way"),
         Test("four, of which two are taken away", 1, several(2, 1, 3, 2, signs=(1, -1, 1, -1)), use=its_product, hidden=True),
     ),
     wrong=(
@@ -200,6 +225,7 @@ COMBINED = Task(
         Wrong("the numbers c are forgotten", ("two of one rank", "three ranks", "one is taken away", "four, of which two are taken away"), {'weight * lora["s"] * lora["B"]': 'lora["s"] * lora["B"]'}),
         Wrong("the sum was divided by the number of LoRAs: an average is one choice of c, and c was given", ("two of one rank", "three ranks", "one is taken away", "four, of which two are taken away"), {'weight * lora["s"] * lora["B"]': 'weight / len(loras) * lora["s"] * lora["B"]'}),
         Wrong("this is the full sum of the products beside an identity: right, and no longer thin", ("it stays thin",), {'torch.cat([lora["A"] for lora in loras])': 'sum(weight * lora["s"] * lora["B"] @ lora["A"] for lora, weight in zip(loras, weights))', 'torch.cat([weight * lora["s"] * lora["B"] for lora, weight in zip(loras, weights)], dim=1)': 'torch.eye(len(loras[0]["B"]))'}),
+        Wrong("the full matrix is made, and taken apart again: the sum of thin products is a thin product already", ("it stays thin",), {'torch.cat([lora["A"] for lora in loras])': 'sum(weight * lora["s"] * lora["B"] @ lora["A"] for lora, weight in zip(loras, weights))', "return lora_A, lora_B": "U, S, V = torch.linalg.svd(lora_A, full_matrices=False)\n    rank = lora_B.size(1)\n    return V[:rank], U[:, :rank] * S[:rank]"}),
         Wrong("the B stand in another order than the A: then each meets a foreign one", ("two of one rank", "three ranks", "one is taken away", "four, of which two are taken away"), {'for lora, weight in zip(loras, weights)]': 'for lora, weight in reversed(list(zip(loras, weights)))]'}),
         Wrong("the B were put below each other; the inner dimension of B is its second one", ("two of one rank", "three ranks", "one is taken away", "it stays thin", "four, of which two are taken away"), {", dim=1)": ")"}),
     ),
@@ -299,8 +325,9 @@ def merged_and_on(MendedSwitch, weight, x, head, loras):
     for name, (lora_A, lora_B) in loras.items():
         part.add(name, lora_A, lora_B)
     found = []
-    for name in ("spam", "news"):
+    for name in ("spam", "spam", "news"):
         part.switch(name)
+        found.append(part.weight.clone())
         part.merge()
         found.append(part.forward(x))
     part.switch("mood")
@@ -308,7 +335,7 @@ def merged_and_on(MendedSwitch, weight, x, head, loras):
 
 
 def to_the_bit(MendedSwitch, weight, x, head, loras):
-    part = MendedSwitch(weight)
+    part, new = MendedSwitch(weight), MendedSwitch(weight)
     for name, (lora_A, lora_B) in loras.items():
         part.add(name, lora_A, lora_B, head)
     for name in ("news", "mood", "spam", "mood", "news", "spam"):
@@ -316,8 +343,13 @@ def to_the_bit(MendedSwitch, weight, x, head, loras):
         part.merge()
     part.switch(None)
     same, off, shape = torch.equal(part.weight, weight), (part.weight - weight).abs().max(), list(part.forward(x).shape)
-    weight.add_(1.0)
-    return {"as in the beginning": same, "off by": off, "without a head": shape, "the caller's weight is another one": not torch.equal(part.weight, weight)}
+    found, kept = {"as in the beginning": same, "off by": off, "without a head": shape}, [part.weight.clone(), new.weight.clone()]
+    weight.add_(1.0)  # the caller goes on with his own
+    found["the caller shows at once"] = not torch.equal(part.weight, kept[0])
+    found["the caller shows before the first switch"] = not torch.equal(new.weight, kept[1])
+    part.switch("mood")
+    found["the caller shows after a switch"] = not torch.equal(part.weight, kept[0])
+    return found
 
 
 SWITCH = Task(
@@ -326,8 +358,8 @@ SWITCH = Task(
         Test("one after the other", 1, board, use=to_and_fro, hint="exactly one LoRA works, or none"),
         Test("each its own head", 1, board, use=heads, hint="a task without a head has none, whoever came before"),
         Test("merged, and merged again", 1, board, use=merged, hint="what is in the weight must not be added once more"),
-        Test("merged, and then another", 1, board, use=merged_and_on, hint="a switch takes off what was merged"),
-        Test("to the bit", 1, board, use=to_the_bit, hidden=True, changes=("weight",), hint="the way back is to keep what was there"),
+        Test("merged, and then another", 1, board, use=merged_and_on, hint="every switch takes off what was merged, to the same task as well"),
+        Test("to the bit", 1, board, use=to_the_bit, hidden=True, changes=("weight",), hint="the way back is to keep what was there, in a copy of one's own"),
     ),
     wrong=(
         Wrong("the LoRA before still hangs when the next one comes: a switch takes it off", ("one after the other", "each its own head"), {"        self.hanging, self.head = [], None\n        if task is not None:": "        self.head = None\n        if task is not None:", "self.hanging = [(lora_A, lora_B)]": "self.hanging = [*self.hanging, (lora_A, lora_B)]"}),
@@ -336,6 +368,9 @@ SWITCH = Task(
         Wrong("what was merged before is still in the weight when the next task comes; and if you kept a copy, did += write into that as well?", ("merged, and then another", "to the bit"), {"        self.weight = self.plain  # what was merged is off again\n": ""}),
         Wrong("what was merged is subtracted again: w + d - d is not w, and after a day of it the backbone has drifted", ("to the bit",), {"        self.weight = self.plain  # what was merged is off again\n": "        for lora_A, lora_B in getattr(self, 'folded', []):\n            self.weight = self.weight - lora_B @ lora_A\n        self.folded = []\n", "        self.hanging = []\n": "        self.folded = [*getattr(self, 'folded', []), *self.hanging]\n        self.hanging = []\n"}),
         Wrong("the weight is no copy: what the caller does to it later changes the answers here", ("to the bit",), {"self.plain = weight.clone()": "self.plain = weight"}),
+        Wrong("what a switch goes back to is the caller's own tensor: what he does to it shows after the next switch, so keep a copy of that as well", ("to the bit",), {"self.plain = weight.clone()": "self.plain = weight", "self.weight, self.shelf = self.plain, {}": "self.weight, self.shelf = weight.clone(), {}", "self.weight = self.plain  #": "self.weight = self.plain.clone()  #"}),
+        Wrong("until the first switch the weight is the caller's own: copy it at once", ("to the bit",), {"self.weight, self.shelf = self.plain, {}": "self.weight, self.shelf = weight, {}"}),
+        Wrong("a switch to the task that is on already does nothing: what was merged must come off then too", ("merged, and then another",), {"        self.weight = self.plain  # what was merged is off again\n": "        if task == getattr(self, 'task', None):\n            return\n        self.task = task\n        self.weight = self.plain\n"}),
         Wrong("the weight is still the caller's own, and merging writes into it", ("merged, and merged again", "merged, and then another", "to the bit"), {"self.plain = weight.clone()": "self.plain = weight", "self.weight = self.weight + lora_B @ lora_A": "self.weight += lora_B @ lora_A"}),
         Wrong("switch(None) leaves everything as it was: it asks for the plain backbone", ("one after the other", "to the bit"), {"        self.weight = self.plain  # what was merged is off again\n": "        if task is None:\n            return\n        self.weight = self.plain\n"}),
         Wrong("the head is lost in merging: it stands behind the layer and is folded into nothing", ("merged, and merged again",), {"@ lora_A\n        self.hanging = []": "@ lora_A\n        self.hanging, self.head = [], None"}),
