@@ -125,7 +125,8 @@ def load_state(file: Path, settings: dict, trained: list[Tensor], moves: torch.o
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}
     except Exception as problem:
         raise CheckpointError(f"{file} is not a readable training state ({problem}). Delete it to start afresh.") from problem
-    differing = [f"{key}: {about['settings'].get(key)} there, {value} now" for key, value in json.loads(json.dumps(settings)).items() if about["settings"].get(key) != value]
+    there, now = about["settings"], json.loads(json.dumps(settings))
+    differing = [f"{key}: {there.get(key)} there, {now.get(key)} now" for key in {**now, **there} if there.get(key) != now.get(key)]
     if differing:
         raise CheckpointError(f"{file} belongs to a run with other settings. Use the same settings to resume, or another folder.\n  " + "\n  ".join(differing))
     with torch.no_grad():

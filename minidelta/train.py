@@ -148,7 +148,9 @@ def fit(
     peak = [group["lr"] for group in moves.param_groups]
 
     # Two runs may share a checkpoint only if all of this is the same.
-    settings = {"steps": steps, "lr": peak, "optimizer": getattr(optimizer, "__name__", optimizer), "weight_decay": weight_decay, "betas": list(betas), "momentum": momentum, "warmup": warmup, "schedule": schedule, "clip": clip, "accumulate": accumulate, "compile": compile, "seed": seed, "shapes": [list(p.shape) for p in trained]}
+    settings = {"steps": steps, "lr": peak, "optimizer": getattr(optimizer, "__name__", optimizer), "weight_decay": weight_decay, "betas": list(betas), "momentum": momentum, "warmup": warmup, "schedule": schedule, "clip": clip, "accumulate": accumulate, "seed": seed, "shapes": [list(p.shape) for p in trained]}
+    if compile:
+        settings["compile"] = True  # its dropout draws other numbers
     history, best, done = History(), Best(maximize), 0
     state_file = state_place(checkpoint) if checkpoint else None
     if state_file and state_file.exists():

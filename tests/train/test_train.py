@@ -64,6 +64,15 @@ def test_resume_refuses_another_run(tmp_path):
         fit(loss, batch_at, net.parameters(), steps=2, lr=0.01, checkpoint=tmp_path)
 
 
+@pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
+def test_resume_refuses_to_compile_halfway(before, after, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda loss: loss)
+    net, loss, batch_at = regression()
+    fit(loss, batch_at, net.parameters(), steps=2, lr=0.01, checkpoint=tmp_path, compile=before)
+    with pytest.raises(CheckpointError, match="other settings(.|\n)*compile: "):
+        fit(loss, batch_at, net.parameters(), steps=2, lr=0.01, checkpoint=tmp_path, compile=after)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_loss_falls(optimizer):
     net, loss, batch_at = regression()
