@@ -13,6 +13,7 @@ from minidelta.errors import ConfigError, DeltaError
 from minidelta.learner import UNBOUNDED, Learner
 from tests.delta.test_contract import CANNOT, build
 from tests.delta.tiny import tiny
+from tests.finetune.tiny import tokenizer
 
 NEEDS = ("spot", "fish", "ipt", "task-arithmetic", "adapter-fusion")  # data or other deltas, to begin with
 
@@ -59,10 +60,10 @@ def test_a_tree_shows_what_trains_and_draws_equal_layers_once():
 
 def test_training_leaves_room_for_a_prompt():
     """A text as long as the model's positions and a prompt do not fit together: the text is cut, not the run."""
-    learner = Learner(tiny("encoder"), None, None)
+    learner = Learner(tiny("encoder"), tokenizer("bert"), None)
     learner.make_room(20)
     assert learner.max_length == 64 - 20
-    learner = Learner(tiny("encoder-decoder"), None, None)
+    learner = Learner(tiny("encoder-decoder"), tokenizer("t5"), None)
     learner.make_room(20)
     assert learner.max_length == UNBOUNDED
     PromptTuning().attach(model := tiny("decoder"))
