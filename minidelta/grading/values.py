@@ -213,7 +213,7 @@ def _pattern(one: Tensor, other: Tensor, tolerance: float) -> str:
     if abs(factor) < 1e-3 or not torch.allclose(one, factor * other, rtol=10 * tolerance, atol=tolerance):
         return ""
     large = max(abs(factor), 1 / abs(factor))
-    if large < 1.02 and factor > 0 or one.numel() == 1 and abs(large - round(large)) > 1e-3 * large:
+    if (factor > 0 and large < 1.02) or (one.numel() == 1 and abs(large - round(large)) > 0.01):
         return ""
     return ": it is the negative of what it should be" if abs(factor + 1) < 1e-3 else f": it is {factor:.3g} times what it should be"
 

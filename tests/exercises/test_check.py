@@ -58,6 +58,7 @@ def test_common_slips_are_told(code, words, capsys):
         (["a"], ["a", "b"], "the answer has 1 entry, expected 2"),
         (0.504, 0.5, "the answer is 0.504, which is not right"),
         (1.5, 0.5, "the answer is 1.5, which is not right: it is 3 times what it should be"),
+        (503.2, 0.5, "the answer is 503.2, which is not right"),
         (0.25, 0.5, "the answer is 0.25, which is not right: it is 0.5 times what it should be"),
         (-0.5, 0.5, "the answer is -0.5, which is not right: it is the negative of what it should be"),
         (torch.tensor([1.21, 2.42]), torch.tensor([1.0, 2.0]), "every number of the answer is 1.21 times what it should be"),
