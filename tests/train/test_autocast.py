@@ -7,6 +7,7 @@ operation meets two number formats, and that the loss is nearly what it is in fl
 import pytest
 import torch
 
+from minidelta.delta import Delta
 from minidelta.delta.table import example
 from minidelta.finetune import learner_for
 from minidelta.finetune.training import parameter_groups
@@ -20,6 +21,8 @@ from minidelta.prompt.verbalizer import WordVerbalizer
 from tests.finetune import tiny
 from tests.prompt import tiny as prompted
 from tests.train.test_device import KINDS, PAIRS
+
+VERBALIZERS = [WordVerbalizer, Answers, LabelVectors, Prototypes]
 
 
 def step_in_bfloat16(learner: Learner, method: str, delta=None) -> None:
@@ -45,12 +48,23 @@ def step_in_bfloat16(learner: Learner, method: str, delta=None) -> None:
     assert reached and all(grad.dtype == torch.float32 and grad.isfinite().all() for grad in reached)
 
 
-@pytest.mark.parametrize(("method", "family"), PAIRS)
-def test_a_delta_trains_in_bfloat16(method, family):
+def with_delta(method: str, family: str) -> tuple[Learner, Delta]:
     model = tiny.model(family)
     torch.manual_seed(0)
     delta = example(method, model).attach(model)
-    step_in_bfloat16(learner_for(model, tiny.tokenizer(family), tiny.task("classification", 4)), method, delta)
+    return learner_for(model, tiny.tokenizer(family), tiny.task("classification", 4)), delta
+
+
+def with_prompt(family: str, verbalizer: type) -> Learner:
+    words = {"negative": ["bad"], "positive": ["good", "fine"]}
+    scored = verbalizer(tuple(words) if verbalizer is Prototypes else words)
+    return prompt_learner(prompted.model(family), prompted.tokenizer(family), prompted.task(4), "{soft:3} {text_a|shorten} it was {mask} .", scored)
+
+
+@pytest.mark.parametrize(("method", "family"), PAIRS)
+def test_a_delta_trains_in_bfloat16(method, family):
+    learner, delta = with_delta(method, family)
+    step_in_bfloat16(learner, method, delta)
 
 
 @pytest.mark.parametrize("method", ["full", "head"])
@@ -59,10 +73,7 @@ def test_a_learner_trains_in_bfloat16(kind, family, method):
     step_in_bfloat16(learner_for(tiny.model(family), tiny.tokenizer(family), tiny.task(kind, 4)), method)
 
 
-@pytest.mark.parametrize("verbalizer", [WordVerbalizer, Answers, LabelVectors, Prototypes])
+@pytest.mark.parametrize("verbalizer", VERBALIZERS)
 @pytest.mark.parametrize("family", prompted.FAMILIES)
 def test_a_prompt_trains_in_bfloat16(family, verbalizer):
-    words = {"negative": ["bad"], "positive": ["good", "fine"]}
-    model, task = prompted.model(family), prompted.task(4)
-    learner = prompt_learner(model, prompted.tokenizer(family), task, "{soft:3} {text_a|shorten} it was {mask} .", verbalizer(tuple(words) if verbalizer is Prototypes else words))
-    step_in_bfloat16(learner, "full")
+    step_in_bfloat16(with_prompt(family, verbalizer), "full")

@@ -12,18 +12,13 @@ import sys
 import pytest
 import torch
 
-from minidelta.delta.table import example
 from minidelta.finetune import learner_for
 from minidelta.finetune.training import parameter_groups
 from minidelta.learner import Learner
-from minidelta.prompt.answers import Answers
-from minidelta.prompt.label_vectors import LabelVectors
-from minidelta.prompt.learners import prompt_learner
-from minidelta.prompt.prototypes import Prototypes
-from minidelta.prompt.verbalizer import WordVerbalizer
 
 from tests.finetune import tiny
 from tests.prompt import tiny as prompted
+from tests.train.test_autocast import VERBALIZERS, with_delta, with_prompt
 from tests.train.test_device import KINDS, PAIRS
 
 
@@ -60,10 +55,8 @@ BREAKS = {"p-tuning": "an LSTM, which torch.compile leaves as it is"}
 
 @pytest.mark.parametrize(("method", "family"), FIRST.items())
 def test_a_delta_is_one_graph(method, family):
-    model = tiny.model(family)
-    torch.manual_seed(0)
-    delta = example(method, model).attach(model)
-    compiles(learner_for(model, tiny.tokenizer(family), tiny.task("classification", 4)), method, delta, whole=method not in BREAKS)
+    learner, delta = with_delta(method, family)
+    compiles(learner, method, delta, whole=method not in BREAKS)
 
 
 @pytest.mark.parametrize("method", ["full", "head"])
@@ -72,13 +65,10 @@ def test_a_learner_is_one_graph(kind, family, method):
     compiles(learner_for(tiny.model(family), tiny.tokenizer(family), tiny.task(kind, 4)), method)
 
 
-@pytest.mark.parametrize("verbalizer", [WordVerbalizer, Answers, LabelVectors, Prototypes])
+@pytest.mark.parametrize("verbalizer", VERBALIZERS)
 @pytest.mark.parametrize("family", prompted.FAMILIES)
 def test_a_prompt_is_one_graph(family, verbalizer):
-    words = {"negative": ["bad"], "positive": ["good", "fine"]}
-    model, task = prompted.model(family), prompted.task(4)
-    learner = prompt_learner(model, prompted.tokenizer(family), task, "{soft:3} {text_a|shorten} it was {mask} .", verbalizer(tuple(words) if verbalizer is Prototypes else words))
-    compiles(learner, "full")
+    compiles(with_prompt(family, verbalizer), "full")
 
 
 # -- the real kernels --------------------------------------------------------------------------------------------
